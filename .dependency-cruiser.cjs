@@ -1,0 +1,54 @@
+// The import rule of docs/architecture.md: layers import downwards only, and a folder is entered through its index.ts.
+const layers = [
+  ['wire', 'virtio', 'os'],
+  ['timeline'],
+  ['peer', 'qemu', 'driver'],
+  ['watch', 'contract'],
+  ['cases'],
+  ['runner'],
+  ['report'],
+  ['cli'],
+];
+const upward = layers.slice(0, -1).map((layer, i) => ({
+  name: `${layer.join('-')}-imports-down-only`,
+  severity: 'error',
+  from: { path: `^src/(${layer.join('|')})/` },
+  to: {
+    path: `^src/(${layers
+      .slice(i + 1)
+      .flat()
+      .join('|')})/`,
+  },
+}));
+
+module.exports = {
+  forbidden: [
+    ...upward,
+    {
+      name: 'bottom-folders-stand-alone',
+      comment: 'wire, virtio and os know nothing of each other',
+      severity: 'error',
+      from: { path: '^src/(wire|virtio|os)/' },
+      to: { path: '^src/(wire|virtio|os)/', pathNot: '^src/$1/' },
+    },
+    {
+      name: 'one-face-per-folder',
+      comment: 'another folder is imported through its index.ts only',
+      severity: 'error',
+      from: { path: '^src/([^/]+)/' },
+      to: { path: '^src/[^/]+/', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'] },
+    },
+    {
+      name: 'ffi-stays-in-os',
+      severity: 'error',
+      from: { pathNot: '^src/os/' },
+      to: { path: 'koffi' },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+  },
+};
