@@ -1,0 +1,295 @@
+import type { Payload, Side } from '../../src/wire/index.js';
+
+/** A message as QEMU or a back-end sends it, byte by byte. */
+export interface Fixture {
+  title: string;
+  from: Side;
+  isReply?: true;
+  /** Hex, a row a field. */
+  rows: [bytes: string, meaning: string][];
+  request: number;
+  flags: number;
+  fds: number;
+  payload: Payload;
+  json: unknown;
+}
+
+/** The bytes of a fixture. */
+export function bytesOf(fixture: Fixture): Buffer {
+  return Buffer.from(fixture.rows.map(([bytes]) => bytes.replaceAll(' ', '')).join(''), 'hex');
+}
+
+export const fixtures: Fixture[] = [
+  {
+    title: 'GET_FEATURES',
+    from: 'front-end',
+    rows: [
+      ['01 00 00 00', 'request 1'],
+      ['01 00 00 00', 'version 1'],
+      ['00 00 00 00', 'no payload'],
+    ],
+    request: 1,
+    flags: 1,
+    fds: 0,
+    payload: { kind: 'none' },
+    json: {},
+  },
+  {
+    title: 'reply to GET_FEATURES, as OVS 3.1 sends it',
+    from: 'front-end',
+    isReply: true,
+    rows: [
+      ['01 00 00 00', 'request 1'],
+      ['05 00 00 00', 'version 1, REPLY'],
+      ['08 00 00 00', '8 bytes'],
+      ['ca a7 66 7c 0d 00 00 00', '0xd7c66a7ca'],
+    ],
+    request: 1,
+    flags: 5,
+    fds: 0,
+    payload: { kind: 'u64', value: 0xd7c66a7can },
+    json: { value: '0xd7c66a7ca' },
+  },
+  {
+    title: 'SET_BACKEND_REQ_FD: an fd and no payload',
+    from: 'front-end',
+    rows: [
+      ['15 00 00 00', 'request 21'],
+      ['09 00 00 00', 'version 1, NEED_REPLY'],
+      ['00 00 00 00', 'no payload'],
+    ],
+    request: 21,
+    flags: 9,
+    fds: 1,
+    payload: { kind: 'none' },
+    json: {},
+  },
+  {
+    title: 'acknowledgement of SET_BACKEND_REQ_FD',
+    from: 'front-end',
+    isReply: true,
+    rows: [
+      ['15 00 00 00', 'request 21'],
+      ['05 00 00 00', 'version 1, REPLY'],
+      ['08 00 00 00', '8 bytes'],
+      ['00 00 00 00 00 00 00 00', 'success'],
+    ],
+    request: 21,
+    flags: 5,
+    fds: 0,
+    payload: { kind: 'u64', value: 0n },
+    json: { value: '0x0' },
+  },
+  {
+    title: 'SET_MEM_TABLE with two regions',
+    from: 'front-end',
+    rows: [
+      ['05 00 00 00', 'request 5'],
+      ['09 00 00 00', 'version 1, NEED_REPLY'],
+      ['48 00 00 00', '72 bytes'],
+      ['02 00 00 00', '2 regions'],
+      ['00 00 00 00', 'padding'],
+      ['00 00 00 00 00 00 00 00', 'guest address 0'],
+      ['00 00 00 c0 00 00 00 00', 'size 3 GiB'],
+      ['00 00 e0 3f 38 7f 00 00', 'user address'],
+      ['00 00 00 00 00 00 00 00', 'mmap offset 0'],
+      ['00 00 00 00 01 00 00 00', 'guest address 4 GiB'],
+      ['00 00 00 40 00 00 00 00', 'size 1 GiB'],
+      ['00 00 e0 ff 38 7f 00 00', 'user address'],
+      ['00 00 00 c0 00 00 00 00', 'mmap offset 3 GiB'],
+    ],
+    request: 5,
+    flags: 9,
+    fds: 2,
+    payload: {
+      kind: 'memory',
+      regions: [
+        { guestAddr: 0n, size: 0xc0000000n, userAddr: 0x7f383fe00000n, mmapOffset: 0n },
+        { guestAddr: 0x100000000n, size: 0x40000000n, userAddr: 0x7f38ffe00000n, mmapOffset: 0xc0000000n },
+      ],
+    },
+    json: {
+      regions: [
+        { guestAddr: '0x0', size: '0xc0000000', userAddr: '0x7f383fe00000', mmapOffset: '0x0' },
+        { guestAddr: '0x100000000', size: '0x40000000', userAddr: '0x7f38ffe00000', mmapOffset: '0xc0000000' },
+      ],
+    },
+  },
+  {
+    title: 'ADD_MEM_REG',
+    from: 'front-end',
+    rows: [
+      ['25 00 00 00', 'request 37'],
+      ['09 00 00 00', 'version 1, NEED_REPLY'],
+      ['28 00 00 00', '40 bytes'],
+      ['00 00 00 00 00 00 00 00', 'padding'],
+      ['00 00 10 00 00 00 00 00', 'guest address 1 MiB'],
+      ['00 00 20 00 00 00 00 00', 'size 2 MiB'],
+      ['00 00 30 00 00 00 00 00', 'user address 3 MiB'],
+      ['00 00 40 00 00 00 00 00', 'mmap offset 4 MiB'],
+    ],
+    request: 37,
+    flags: 9,
+    fds: 1,
+    payload: {
+      kind: 'memory-region',
+      region: { guestAddr: 0x100000n, size: 0x200000n, userAddr: 0x300000n, mmapOffset: 0x400000n },
+    },
+    json: { region: { guestAddr: '0x100000', size: '0x200000', userAddr: '0x300000', mmapOffset: '0x400000' } },
+  },
+  {
+    title: 'SET_VRING_ADDR',
+    from: 'front-end',
+    rows: [
+      ['09 00 00 00', 'request 9'],
+      ['01 00 00 00', 'version 1'],
+      ['28 00 00 00', '40 bytes'],
+      ['01 00 00 00', 'ring 1'],
+      ['01 00 00 00', 'VHOST_VRING_F_LOG'],
+      ['00 50 a0 26 38 7f 00 00', 'descriptor table'],
+      ['40 62 a0 26 38 7f 00 00', 'used ring'],
+      ['00 60 a0 26 38 7f 00 00', 'available ring'],
+      ['40 72 a0 02 00 00 00 00', 'log'],
+    ],
+    request: 9,
+    flags: 1,
+    fds: 0,
+    payload: {
+      kind: 'vring-addr',
+      index: 1,
+      flags: 1,
+      descUserAddr: 0x7f3826a05000n,
+      usedUserAddr: 0x7f3826a06240n,
+      availUserAddr: 0x7f3826a06000n,
+      logGuestAddr: 0x2a07240n,
+    },
+    json: {
+      index: 1,
+      flags: 1,
+      desc: '0x7f3826a05000',
+      used: '0x7f3826a06240',
+      avail: '0x7f3826a06000',
+      log: '0x2a07240',
+    },
+  },
+  {
+    title: 'SET_VRING_KICK with an eventfd',
+    from: 'front-end',
+    rows: [
+      ['0c 00 00 00', 'request 12'],
+      ['01 00 00 00', 'version 1'],
+      ['08 00 00 00', '8 bytes'],
+      ['03 00 00 00 00 00 00 00', 'ring 3'],
+    ],
+    request: 12,
+    flags: 1,
+    fds: 1,
+    payload: { kind: 'vring-fd', index: 3, noFd: false },
+    json: { index: 3, noFd: false },
+  },
+  {
+    title: 'SET_VRING_CALL without an eventfd',
+    from: 'front-end',
+    rows: [
+      ['0d 00 00 00', 'request 13'],
+      ['01 00 00 00', 'version 1'],
+      ['08 00 00 00', '8 bytes'],
+      ['03 01 00 00 00 00 00 00', 'ring 3, bit 8: no fd'],
+    ],
+    request: 13,
+    flags: 1,
+    fds: 0,
+    payload: { kind: 'vring-fd', index: 3, noFd: true },
+    json: { index: 3, noFd: true },
+  },
+  {
+    title: 'reply to GET_VRING_BASE',
+    from: 'front-end',
+    isReply: true,
+    rows: [
+      ['0b 00 00 00', 'request 11'],
+      ['05 00 00 00', 'version 1, REPLY'],
+      ['08 00 00 00', '8 bytes'],
+      ['01 00 00 00', 'ring 1'],
+      ['34 00 00 00', 'next available index 52'],
+    ],
+    request: 11,
+    flags: 5,
+    fds: 0,
+    payload: { kind: 'vring-state', index: 1, num: 52 },
+    json: { index: 1, num: 52 },
+  },
+  {
+    title: 'SET_LOG_BASE with shared memory',
+    from: 'front-end',
+    rows: [
+      ['06 00 00 00', 'request 6'],
+      ['01 00 00 00', 'version 1'],
+      ['10 00 00 00', '16 bytes'],
+      ['00 20 00 00 00 00 00 00', 'log size 8 KiB'],
+      ['00 00 00 00 00 00 00 00', 'log offset 0'],
+    ],
+    request: 6,
+    flags: 1,
+    fds: 1,
+    payload: { kind: 'log', size: 0x2000n, offset: 0n },
+    json: { size: '0x2000', offset: '0x0' },
+  },
+  {
+    title: 'SET_INFLIGHT_FD with the padding of the C struct',
+    from: 'front-end',
+    rows: [
+      ['20 00 00 00', 'request 32'],
+      ['01 00 00 00', 'version 1'],
+      ['18 00 00 00', '24 bytes'],
+      ['00 10 00 00 00 00 00 00', 'mmap size 4 KiB'],
+      ['00 00 00 00 00 00 00 00', 'mmap offset 0'],
+      ['02 00', '2 queues'],
+      ['00 01', 'of 256 entries'],
+      ['00 00 00 00', 'padding'],
+    ],
+    request: 32,
+    flags: 1,
+    fds: 1,
+    payload: { kind: 'inflight', mmapSize: 0x1000n, mmapOffset: 0n, numQueues: 2, queueSize: 256 },
+    json: { mmapSize: '0x1000', mmapOffset: '0x0', numQueues: 2, queueSize: 256 },
+  },
+  {
+    title: 'GET_CONFIG of two bytes',
+    from: 'front-end',
+    rows: [
+      ['18 00 00 00', 'request 24'],
+      ['01 00 00 00', 'version 1'],
+      ['0e 00 00 00', '14 bytes'],
+      ['06 00 00 00', 'offset 6'],
+      ['02 00 00 00', '2 bytes'],
+      ['00 00 00 00', 'flags'],
+      ['01 00', 'link up'],
+    ],
+    request: 24,
+    flags: 1,
+    fds: 0,
+    payload: { kind: 'config', offset: 6, flags: 0, data: Buffer.from([1, 0]) },
+    json: { offset: 6, size: 2, flags: 0, data: '0100' },
+  },
+  {
+    title: 'BACKEND_IOTLB_MSG: a miss',
+    from: 'back-end',
+    rows: [
+      ['01 00 00 00', 'request 1'],
+      ['09 00 00 00', 'version 1, NEED_REPLY'],
+      ['20 00 00 00', '32 bytes'],
+      ['00 10 00 00 00 00 00 00', 'iova 0x1000'],
+      ['00 00 00 00 00 00 00 00', 'size'],
+      ['00 00 00 00 00 00 00 00', 'user address'],
+      ['03', 'read and write'],
+      ['01', 'miss'],
+      ['00 00 00 00 00 00', 'padding'],
+    ],
+    request: 1,
+    flags: 9,
+    fds: 0,
+    payload: { kind: 'iotlb', iova: 0x1000n, size: 0n, userAddr: 0n, permissions: 3, type: 1 },
+    json: { iova: '0x1000', size: '0x0', userAddr: '0x0', permissions: 3, type: 1 },
+  },
+];
