@@ -1,0 +1,79 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Open file descriptors of a process; undefined when it is gone or not ours to look at. */
+export function countFds(pid: number): number | undefined {
+  const fds = orNothing(() => readdirSync(`/proc/${pid}/fd`).length);
+  // Looking at ourselves takes one.
+  return fds !== undefined && pid === process.pid ? fds - 1 : fds;
+}
+
+/** Threads of a process; undefined when it is gone. */
+export function countThreads(pid: number): number | undefined {
+  return orNothing(() => readdirSync(`/proc/${pid}/task`).length);
+}
+
+/**
+ * Milliseconds in all that a process's main thread was ready to run but had no CPU
+ * (Documentation/scheduler/sched-stats.rst, second field of schedstat, in ns); undefined when it is gone or the kernel
+ * keeps no such statistics.
+ */
+export function mainThreadDelay(pid: number): number | undefined {
+  const nanoseconds = orNothing(() => readFileSync(`/proc/${pid}/schedstat`, 'latin1'))?.split(' ')[1];
+  return nanoseconds === undefined ? undefined : Number(nanoseconds) / 1e6;
+}
+
+/** The arguments of a process, the program first; empty for a zombie, undefined when it is gone. */
+export function processCmdline(pid: number): string[] | undefined {
+  return orNothing(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+    ?.split('\0')
+    .slice(0, -1);
+}
+
+/** A socket of /proc/net/unix. `connecting` is a connection in a backlog, not accepted yet: it has inode 0. */
+export interface UnixSocket {
+  inode: number;
+  state: 'listening' | 'unconnected' | 'connecting' | 'connected' | 'disconnecting';
+  /** Where it is bound: absolute as given to bind(2), `@` first for an abstract name. A dialled socket has none. */
+  path?: string;
+}
+
+/** All AF_UNIX sockets of this network namespace. */
+export function unixSockets(): UnixSocket[] {
+  return parseUnixSockets(readFileSync('/proc/net/unix', 'utf8'));
+}
+
+// Num: RefCount Protocol Flags Type St Inode Path (proc_pid_net(5)); the path may hold blanks.
+const UNIX_LINE = /^\w+: \w+ \w+ (\w+) \w+ (\w+) +(\d+)(?: (.+))?$/;
+/** __SO_ACCEPTCON (include/linux/net.h): listen(2) was called. */
+const ACCEPTCON = 0x10000;
+/** enum socket_state (include/uapi/linux/net.h) from 1 on; what else there is has no socket. */
+const STATES = ['unconnected', 'connecting', 'connected', 'disconnecting'] as const;
+
+/** Parses the text of /proc/net/unix; lines of another shape, such as the heading, are passed over. */
+export function parseUnixSockets(text: string): UnixSocket[] {
+  const sockets: UnixSocket[] = [];
+  for (const line of text.split('\n')) {
+    const [, flags, state, inode, path] = UNIX_LINE.exec(line) ?? [];
+    if (flags === undefined || state === undefined) continue;
+    sockets.push({
+      inode: Number(inode),
+      state:
+        Number.parseInt(flags, 16) & ACCEPTCON
+          ? 'listening'
+          : (STATES[Number.parseInt(state, 16) - 1] ?? 'unconnected'),
+      ...(path !== undefined && { path }),
+    });
+  }
+  return sockets;
+}
+
+/** What `read` gives, undefined when the process is gone (ENOENT, ESRCH) or somebody else's (EACCES, EPERM). */
+function orNothing<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  countFds,
+  countThreads,
+  FdSocket,
+  mainThreadDelay,
+  parseUnixSockets,
+  processCmdline,
+  unixSockets,
+} from '../../src/os/index.js';
+import { directory, Server } from './helpers.js';
+
+test('counts our own descriptors', () => {
+  const before = countFds(process.pid)!;
+  const fd = openSync('/dev/null', 'r');
+  expect(countFds(process.pid)).toBe(before + 1);
+  closeSync(fd);
+  expect(countFds(process.pid)).toBe(before);
+});
+
+test('tells of another process what there is to tell, and nothing once it is gone', async () => {
+  const plain = spawn('sleep', ['60'], { stdio: 'ignore' });
+  const child = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+  const pid = child.pid!;
+  // Both inherit what our own parent left open.
+  await expect.poll(() => countFds(pid)! - countFds(plain.pid!)!).toBe(2);
+  expect(countThreads(pid)).toBe(1);
+  await expect.poll(() => processCmdline(pid)).toEqual(['sleep', '60']);
+  expect(mainThreadDelay(pid)).toBeGreaterThanOrEqual(0);
+  plain.kill('SIGKILL');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const afterwards = [countFds(pid), countThreads(pid), processCmdline(pid), mainThreadDelay(pid)];
+  expect(afterwards).toEqual([undefined, undefined, undefined, undefined]);
+});
+
+test('the delay of the main thread only grows', () => {
+  const first = mainThreadDelay(process.pid)!;
+  expect(mainThreadDelay(process.pid)).toBeGreaterThanOrEqual(first);
+});
+
+test('finds listening, accepted and waiting sockets', async () => {
+  const path = join(directory(), 'with blank');
+  const server = await Server.listen(path);
+  const [near, far] = await Promise.all([FdSocket.dial(path), server.accept()]);
+  const here = unixSockets().filter((socket) => socket.path === path);
+  expect(here.map(({ state }) => state).sort()).toEqual(['connected', 'listening']);
+  expect(here.map(({ inode }) => inode)).toContain(statSync(`/proc/self/fd/${far.fd}`).ino);
+  near.close();
+  far.close();
+});
+
+test('parses every kind of line of /proc/net/unix', () => {
+  const text = `Num       RefCount Protocol Flags    Type St Inode Path
+ffff9a0d4a3e1000: 00000002 00000000 00010000 0001 01 21853 /run/a b.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 21854
+0000000000000000: 00000002 00000000 00000000 0001 02     0 /run/a b.sock
+0000000000000000: 00000002 00000000 00000000 0002 01   311 @abstract
+0000000000000000: 00000002 00000000 00000000 0001 04 21900
+`;
+  expect(parseUnixSockets(text)).toEqual([
+    { inode: 21853, state: 'listening', path: '/run/a b.sock' },
+    { inode: 21854, state: 'connected' },
+    { inode: 0, state: 'connecting', path: '/run/a b.sock' },
+    { inode: 311, state: 'unconnected', path: '@abstract' },
+    { inode: 21900, state: 'disconnecting' },
+  ]);
+});
