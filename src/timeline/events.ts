@@ -1,0 +1,506 @@
+/**
+ * Every event that a timeline can hold. One typed union, one clock, JSON-safe: 64-bit values are hex strings.
+ * Events are recorded as they happen and judged afterwards (see contract/); nothing here knows a rule.
+ */
+
+/** Milliseconds since the timeline's origin, from one monotonic clock, with microsecond resolution. */
+export type Ms = number;
+
+/** An unsigned 64-bit value as `0x` and lower-case hex digits: JSON numbers lose bits above 2^53. */
+export type Hex = `0x${string}`;
+
+/** The role of QEMU's chardev: `server` listens, `client` dials. Never the role of the peer. */
+export type Role = 'server' | 'client';
+
+/** JSON value, as far as event bodies need it. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+// --- the variant -----------------------------------------------------------------------------------------------------
+
+/** First event of every timeline: all the context a judge may use. */
+export interface RunBegin {
+  type: 'run.begin';
+  /** Version of the event format. */
+  schema: 1;
+  /** `case-id[key=value,...]`. */
+  variant: string;
+  case: string;
+  role: Role;
+  machine: string;
+  /** Name of the peer's profile at the start. */
+  profile: string;
+  driver: 'none' | 'linux';
+  queuePairs: number;
+  /** Guest RAM in bytes. */
+  memory: number;
+  /** The configured reconnect interval; 0 = never. Only a `client` has one. */
+  reconnectMs: Ms;
+  socketPath: string;
+  /** QEMU's version is `major.minor.micro`; argv[0] is the binary. */
+  qemu: { version: string; argv: string[] };
+  tester: string;
+  /** Wall clock of the origin, ISO 8601. */
+  startedAt: string;
+}
+
+/** Last event of every timeline. */
+export interface RunEnd {
+  type: 'run.end';
+}
+
+/** A step of the case's schedule starts. */
+export interface StepBegin {
+  type: 'step.begin';
+  index: number;
+  verb: string;
+  params: Json;
+}
+
+/** It ended. `timeout` and `failed` make the variant inconclusive unless a requirement explains them. */
+export interface StepEnd {
+  type: 'step.end';
+  index: number;
+  verb: string;
+  outcome: 'done' | 'timeout' | 'failed';
+  /** What was waited for and what was there instead. */
+  reason?: string;
+}
+
+/** The tester's own trouble: never a verdict on QEMU. */
+export interface Trouble {
+  type: 'tester.trouble';
+  what: string;
+  hint?: string;
+}
+
+// --- the peer's sockets ----------------------------------------------------------------------------------------------
+
+/** The peer listens (client role), or a decoy listens in place of QEMU's own socket (server role). */
+export interface PeerListen {
+  type: 'peer.listen';
+  path: string;
+  decoy?: true;
+}
+
+/** The peer's listener is closed; `removed` tells whether the path went too. */
+export interface PeerUnlisten {
+  type: 'peer.unlisten';
+  path: string;
+  removed: boolean;
+  decoy?: true;
+}
+
+/** The peer dials QEMU's socket (server role). `session` is the number the session gets if it succeeds. */
+export interface PeerDial {
+  type: 'peer.dial';
+  path: string;
+  session: number;
+}
+
+/** The kernel refused the dial: ENOENT, ECONNREFUSED, EAGAIN (backlog full). */
+export interface PeerDialFailed {
+  type: 'peer.dial-failed';
+  path: string;
+  session: number;
+  code: string;
+}
+
+/** Something dialled the decoy that stands where a listening QEMU's socket was. */
+export interface DecoyAccept {
+  type: 'decoy.accept';
+  /** Process id by SO_PEERCRED. */
+  pid: number;
+}
+
+/** A connection is established (for a dial: by the kernel; QEMU may not have accepted it yet). Numbers start at 1. */
+export interface SessionOpen {
+  type: 'session.open';
+  session: number;
+  by: 'dial' | 'accept';
+  /** The process at the other end by SO_PEERCRED: for `dial` the process that called listen(2). */
+  pid: number;
+  /** A second client beside the main one (server role); it never replaces the main session. */
+  extra?: true;
+}
+
+/** A connection ended. */
+export interface SessionClose {
+  type: 'session.close';
+  session: number;
+  by: 'peer' | 'front-end';
+  /**
+   * by peer: `close` orderly, `abort` with bytes of QEMU unread, `half-message` after half a message, `error` on bad input.
+   * by front-end: `eof`, `reset`.
+   */
+  how: 'close' | 'abort' | 'half-message' | 'error' | 'eof' | 'reset';
+  /** Bytes that QEMU had sent and the peer never read (`abort`). */
+  unread?: number;
+  /** The error, for `error`. */
+  error?: string;
+  extra?: true;
+}
+
+// --- the wire --------------------------------------------------------------------------------------------------------
+
+/** A message of the front-end, decoded. `body` is the JSON form that wire/ gives (64-bit values as Hex). */
+export interface WireRecv {
+  type: 'wire.recv';
+  session: number;
+  /** Position among the messages received on this session, from 0. */
+  index: number;
+  request: number;
+  /** Name in the spec, e.g. `SET_VRING_KICK`; `#99` when unknown. */
+  name: string;
+  /** Raw header flags: version in bits 0-1, REPLY bit 2, NEED_REPLY bit 3. */
+  flags: number;
+  size: number;
+  body: Json;
+  /** Number of file descriptors that came with it. */
+  fds: number;
+}
+
+/** A message of the peer: a reply, or a request on the back-end channel. */
+export interface WireSend {
+  type: 'wire.send';
+  session: number;
+  channel: 'reply' | 'backend';
+  request: number;
+  name: string;
+  flags: number;
+  size: number;
+  body: Json;
+  fds: number;
+}
+
+/** A message on the back-end channel from QEMU (an answer to our request). */
+export interface BackendRecv {
+  type: 'wire.backend-recv';
+  session: number;
+  request: number;
+  name: string;
+  flags: number;
+  size: number;
+  body: Json;
+}
+
+// --- rings and packets -----------------------------------------------------------------------------------------------
+
+/** The peer starts a ring: kick fd is there. Indices are read from guest memory at that moment; undefined when unmapped. */
+export interface RingStart {
+  type: 'ring.start';
+  session: number;
+  ring: number;
+  size: number;
+  /** The last SET_VRING_BASE. */
+  base: number;
+  usedIdx?: number;
+  availIdx?: number;
+  /** Flags word of the used ring: bit 0 = VRING_USED_F_NO_NOTIFY. */
+  usedFlags?: number;
+  enabled: boolean;
+}
+
+/** The peer stops a ring: GET_VRING_BASE, or the session's end. */
+export interface RingStop {
+  type: 'ring.stop';
+  session: number;
+  ring: number;
+  /** The index the peer reports: its next available index. */
+  base: number;
+}
+
+/** The enable state of a ring changed. */
+export interface RingEnable {
+  type: 'ring.enable';
+  session: number;
+  ring: number;
+  enabled: boolean;
+}
+
+/** The front-end's kick eventfd fired; `count` is the eventfd's counter. */
+export interface RingKick {
+  type: 'ring.kick';
+  session: number;
+  ring: number;
+  count: number;
+}
+
+/** The peer signalled the call eventfd. */
+export interface RingCall {
+  type: 'ring.call';
+  session: number;
+  ring: number;
+}
+
+/** Sequence numbers as inclusive ranges. */
+export type SeqRanges = [first: number, last: number][];
+
+/** A burst of traffic starts: `packets` per pair and direction. */
+export interface TrafficBegin {
+  type: 'traffic.begin';
+  burst: number;
+  packets: number;
+  pairs: number;
+  /** True when the burst is not awaited: it is in flight while the next step runs. */
+  inFlight?: true;
+}
+
+/** Packets put on a ring. tx: by the driver, towards the peer. rx: by the peer, into the driver's buffers. */
+export interface PacketsSent {
+  type: 'packets.sent';
+  dir: 'tx' | 'rx';
+  pair: number;
+  seqs: SeqRanges;
+  /** rx only: the session that sent them. */
+  session?: number;
+}
+
+/** Packets seen at the other end, each checked for its sequence number and checksum. */
+export interface PacketsSeen {
+  type: 'packets.seen';
+  dir: 'tx' | 'rx';
+  pair: number;
+  seqs: SeqRanges;
+  /** Packets whose content was not what was sent; they are in no range. */
+  corrupt: number;
+  /** tx only: the session that saw them. */
+  session?: number;
+}
+
+/** TX descriptors that came back to the driver as used, whoever used them: the peer, or QEMU while the peer was away. */
+export interface PacketsCompleted {
+  type: 'packets.completed';
+  dir: 'tx';
+  pair: number;
+  seqs: SeqRanges;
+}
+
+/** A burst ended: all seen (`flowed`), or the deadline passed (`stalled`). */
+export interface TrafficEnd {
+  type: 'traffic.end';
+  burst: number;
+  outcome: 'flowed' | 'stalled';
+  /** What was not seen, per pair and direction; empty when flowed. */
+  missing: { dir: 'tx' | 'rx'; pair: number; seqs: SeqRanges }[];
+}
+
+// --- the guest driver ------------------------------------------------------------------------------------------------
+
+/** The driver wrote 0 to the device status: everything it negotiated is void. */
+export interface DriverReset {
+  type: 'driver.reset';
+}
+
+/** Features the device offered and the driver accepted (FEATURES_OK). */
+export interface DriverFeatures {
+  type: 'driver.features';
+  offered: Hex;
+  accepted: Hex;
+}
+
+/** DRIVER_OK was written, with these rings (guest-physical addresses). Ring 2i is RX and 2i+1 TX of pair i. */
+export interface DriverReady {
+  type: 'driver.ready';
+  /** Queue pairs the driver uses. */
+  pairs: number;
+  rings: { index: number; size: number; desc: Hex; avail: Hex; used: Hex }[];
+}
+
+/** The guest-visible VIRTIO_NET_S_LINK_UP bit, recorded at first read and at each change. */
+export interface DriverLink {
+  type: 'driver.link';
+  up: boolean;
+}
+
+/** The device interrupted the guest. `isr`: bit 0 a ring, bit 1 configuration change. */
+export interface DriverInterrupt {
+  type: 'driver.interrupt';
+  isr: number;
+}
+
+/** The driver wrote the notify register of a ring. */
+export interface DriverKick {
+  type: 'driver.kick';
+  ring: number;
+}
+
+// --- QEMU ------------------------------------------------------------------------------------------------------------
+
+/** The process was started. */
+export interface QemuSpawn {
+  type: 'qemu.spawn';
+  pid: number;
+}
+
+/** The process ended. Exactly one of code and signal is not null. */
+export interface QemuExit {
+  type: 'qemu.exit';
+  code: number | null;
+  signal: string | null;
+  /** Whether the tester asked for it: `quit` by QMP, `kill` by SIGKILL; absent when it came unasked. */
+  asked?: 'quit' | 'kill';
+}
+
+/** One line of QEMU's stderr. */
+export interface QemuStderr {
+  type: 'qemu.stderr';
+  line: string;
+}
+
+/** What was left of a QEMU that died unasked. */
+export interface QemuPostMortem {
+  type: 'qemu.post-mortem';
+  assertion?: { file: string; line: number; function: string; expression: string };
+  /** gdb's frames, where gdb and a core were there. */
+  backtrace?: string[];
+  /** Why there is no backtrace. */
+  noBacktrace?: string;
+}
+
+/** QMP's greeting came and capabilities were negotiated. */
+export interface QmpReady {
+  type: 'qmp.ready';
+}
+
+/** A QMP command of a step or of the tester's own steering (not the heartbeat's). */
+export interface QmpCommand {
+  type: 'qmp.command';
+  id: number;
+  execute: string;
+  arguments?: Json;
+}
+
+/** Its answer. */
+export interface QmpReply {
+  type: 'qmp.reply';
+  id: number;
+  execute: string;
+  latency: Ms;
+  error?: string;
+  value?: Json;
+}
+
+/** An asynchronous QMP event. */
+export interface QmpEvent {
+  type: 'qmp.event';
+  event: string;
+  data: Json;
+}
+
+// --- what watches from outside ---------------------------------------------------------------------------------------
+
+/** One answered heartbeat (`query-status`): `sent` is when it was asked. */
+export interface Heartbeat {
+  type: 'qmp.heartbeat';
+  sent: Ms;
+  latency: Ms;
+  /** QEMU's run state, e.g. `running`, `paused`. */
+  status: string;
+}
+
+/** The heartbeat sent at `since` was still unanswered when the bound passed, or when the run ended. Once per heartbeat. */
+export interface HeartbeatSilent {
+  type: 'qmp.silent';
+  since: Ms;
+}
+
+/** What the chardev says of itself; recorded at first sight and at each change. Mapped on TCP_CHARDEV_STATE_*. */
+export interface ChardevState {
+  type: 'chardev.state';
+  connected: boolean;
+  /** How it was read: `qom` (property `connected`), `filename` (query-chardev). */
+  means: 'qom' | 'filename';
+}
+
+/** QEMU's socket path (server role) at first sight and at each change; inode undefined when it is not there. */
+export interface SocketPath {
+  type: 'socket.path';
+  inode?: number;
+}
+
+/** A connection at QEMU's own listening path that no session of ours explains (server role), by /proc/net/unix. */
+export interface SelfDial {
+  type: 'self-dial';
+  inodes: number[];
+}
+
+/** File descriptors and threads of QEMU; recorded at each change. */
+export interface ProcSample {
+  type: 'proc.sample';
+  fds: number;
+  threads: number;
+}
+
+/**
+ * How slow the machine is, as cumulative counts since the origin; recorded when one grew by 1 ms or more.
+ * `lag`: time the tester's event loop ran late. `delay`: time QEMU's main thread was runnable but had no CPU (schedstat).
+ */
+export interface Pace {
+  type: 'pace';
+  lag: Ms;
+  delay: Ms;
+}
+
+/** Any event, without the recorder's stamp. */
+export type EventBody =
+  | RunBegin
+  | RunEnd
+  | StepBegin
+  | StepEnd
+  | Trouble
+  | PeerListen
+  | PeerUnlisten
+  | PeerDial
+  | PeerDialFailed
+  | DecoyAccept
+  | SessionOpen
+  | SessionClose
+  | WireRecv
+  | WireSend
+  | BackendRecv
+  | RingStart
+  | RingStop
+  | RingEnable
+  | RingKick
+  | RingCall
+  | TrafficBegin
+  | PacketsSent
+  | PacketsSeen
+  | PacketsCompleted
+  | TrafficEnd
+  | DriverReset
+  | DriverFeatures
+  | DriverReady
+  | DriverLink
+  | DriverInterrupt
+  | DriverKick
+  | QemuSpawn
+  | QemuExit
+  | QemuStderr
+  | QemuPostMortem
+  | QmpReady
+  | QmpCommand
+  | QmpReply
+  | QmpEvent
+  | Heartbeat
+  | HeartbeatSilent
+  | ChardevState
+  | SocketPath
+  | SelfDial
+  | ProcSample
+  | Pace;
+
+/** The recorder's stamp: `seq` counts from 0 without gaps, `t` never decreases. */
+export interface Stamp {
+  seq: number;
+  t: Ms;
+}
+
+/** An event as it stands in a timeline. */
+export type Event = EventBody & Stamp;
+
+/** The name of an event type. */
+export type EventType = EventBody['type'];
+
+/** The event of a given type. */
+export type EventOf<T extends EventType> = Extract<EventBody, { type: T }> & Stamp;

@@ -1,0 +1,4 @@
+export * from './events.js';
+export { type Listener, Recorder } from './recorder.js';
+export { readTimeline, TimelineError, writeTimeline } from './store.js';
+export { type SessionSpan, Timeline } from './timeline.js';

@@ -1,0 +1,49 @@
+import { performance } from 'node:perf_hooks';
+import type { Event, EventBody, EventOf, EventType, Ms } from './events.js';
+import { Timeline } from './timeline.js';
+
+/** Called with each event right after it was recorded. A listener that throws is a bug of the tester and is not caught. */
+export type Listener = (event: Event) => void;
+
+/** Records what happens, in order, against one monotonic clock. Everything that acts or watches gets the same recorder. */
+export class Recorder {
+  readonly #origin = performance.now();
+  readonly #events: Event[] = [];
+  readonly #latest = new Map<EventType, Event>();
+  readonly #listeners = new Set<Listener>();
+
+  /** Milliseconds since this recorder was made. */
+  now(): Ms {
+    return Math.round((performance.now() - this.#origin) * 1000) / 1000;
+  }
+
+  /** Stamps and keeps an event, then tells the listeners. */
+  record(body: EventBody): Event {
+    const event = { seq: this.#events.length, t: this.now(), ...body } as Event;
+    this.#events.push(event);
+    this.#latest.set(event.type, event);
+    for (const listener of this.#listeners) listener(event);
+    return event;
+  }
+
+  /** Calls `listener` for every later event. @returns a function that ends it. */
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The last event of a type so far. */
+  latest<T extends EventType>(type: T): EventOf<T> | undefined {
+    return this.#latest.get(type) as EventOf<T> | undefined;
+  }
+
+  /** The events so far; grows while recording goes on. */
+  get events(): readonly Event[] {
+    return this.#events;
+  }
+
+  /** What was recorded so far, as a timeline of its own. */
+  timeline(): Timeline {
+    return new Timeline([...this.#events]);
+  }
+}
