@@ -1,0 +1,64 @@
+import { CONTROL_OK, CONTROL_UNANSWERED, type ControlCommand, DESC_F_NEXT, DESC_F_WRITE } from '../virtio/index.js';
+import { DriverError } from './driver-error.js';
+import type { DriverRing } from './driver-ring.js';
+import type { GuestBus } from './guest-bus.js';
+import { Waiters } from './waiters.js';
+
+/** Room for each part of a command. */
+const PART = 16;
+/** Bytes of guest memory that the queue needs for its command. */
+export const CONTROL_BUFFER_SIZE = 3 * PART;
+
+/** The control queue (virtio 1.2, 5.1.6.5); one command at a time. */
+export class ControlQueue {
+  readonly ring: DriverRing;
+  readonly #bus: GuestBus;
+  readonly #buffer: bigint;
+  readonly #answered = new Waiters();
+
+  constructor(ring: DriverRing, buffer: bigint, bus: GuestBus) {
+    this.ring = ring;
+    this.#buffer = buffer;
+    this.#bus = bus;
+  }
+
+  /** Has a command carried out. @throws DriverError ERR_DEVICE when the device refuses it */
+  async execute({ header, data }: ControlCommand): Promise<void> {
+    const addr = this.#buffer;
+    const bytes = Buffer.alloc(CONTROL_BUFFER_SIZE);
+    bytes.set(header);
+    bytes.set(data, PART);
+    bytes[2 * PART] = CONTROL_UNANSWERED;
+    const answered = this.#answered.wait();
+    await Promise.all([
+      this.#bus.writeBytes(addr, bytes),
+      this.ring.describe([
+        { addr, length: header.length, flags: DESC_F_NEXT, next: 1 },
+        { addr: addr + BigInt(PART), length: data.length, flags: DESC_F_NEXT, next: 2 },
+        { addr: addr + BigInt(2 * PART), length: 1, flags: DESC_F_WRITE, next: 0 },
+      ]),
+      this.ring.publish([0]),
+      answered,
+    ]);
+    const ack = Number(await this.#bus.readMem('b', addr + BigInt(2 * PART)));
+    if (ack !== CONTROL_OK)
+      throw new DriverError(
+        'ERR_DEVICE',
+        `control command ${header.toString('hex')} was answered with ${ack}`,
+        'does the netdev have that many queues?',
+      );
+  }
+
+  /** Takes the answer. */
+  async collect(usedIdx: number): Promise<void> {
+    await this.ring.take(usedIdx);
+    if (this.ring.closed) return;
+    await this.ring.rearm();
+    this.#answered.wake();
+  }
+
+  /** Ends the wait for an answer. */
+  fail(error: Error): void {
+    this.#answered.fail(error);
+  }
+}

@@ -1,0 +1,254 @@
+import type { Hex, Recorder } from '../timeline/index.js';
+import { controlQueueIndex, NET_CONFIG_SIZE, parseNetConfig } from '../virtio/index.js';
+import {
+  bit,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_STATUS,
+  VIRTIO_RING_F_EVENT_IDX,
+} from '../wire/index.js';
+import { DriverError } from './driver-error.js';
+import type { GuestBus } from './guest-bus.js';
+import { IOAPIC, type Machine, type MachineName, machines } from './machine.js';
+import { NetDevice } from './net-device.js';
+import { type PersonalityName, personalities } from './personality.js';
+import { ISR_CONFIG, type Transport } from './transport.js';
+
+/** Device status bits (virtio 1.2, 2.1). */
+const ACKNOWLEDGE = 1;
+const DRIVER = 2;
+const DRIVER_OK = 4;
+const FEATURES_OK = 8;
+
+/** Linux and QEMU both use 256 unless told otherwise; more would only cost memory. */
+const MAX_RING_SIZE = 256;
+
+/** What a driver drives, and as what. */
+export interface DriverOptions {
+  bus: GuestBus;
+  recorder: Recorder;
+  machine: MachineName;
+  /** Queue pairs to use. */
+  pairs: number;
+  personality: PersonalityName;
+  /** Guest RAM in bytes. */
+  memory: number;
+}
+
+const hex = (value: bigint): Hex => `0x${value.toString(16)}`;
+const has = (features: bigint, number: number): boolean => (features & bit(number)) !== 0n;
+
+/**
+ * A guest's virtio-net driver without a guest: it brings QEMU's device up over the bus, moves packets and serves
+ * interrupts. What it does and sees is recorded as `driver.*` and `packets.*`; who waits for packets listens there.
+ */
+export class Driver {
+  readonly #o: DriverOptions;
+  readonly #machine: Machine;
+  readonly #unlisten: () => void;
+  #transport: Transport | undefined;
+  #device: NetDevice | undefined;
+  /** The features accepted in the device's current life. */
+  #features = 0n;
+  #link: boolean | undefined;
+  /** Rings and interrupt status are to be looked at (again). */
+  #wanted = false;
+  #polling: Promise<void> | undefined;
+
+  constructor(options: DriverOptions) {
+    this.#o = options;
+    this.#machine = machines[options.machine];
+    this.#unlisten = options.bus.onIrq((line, raised) => {
+      if (raised && this.#device && this.#machine.interrupts(line)) this.poll().catch((error) => this.#broken(error));
+    });
+    // Who waits for an interrupt has no command under way that would fail.
+    void options.bus.lost.then((reason) => this.#device?.end(reason));
+  }
+
+  /**
+   * Initialises the device as virtio 1.2, 3.1.1 has it, from finding it to DRIVER_OK and the number of pairs. Whatever was
+   * running before is void. @throws DriverError, or the bus's error
+   */
+  async start(): Promise<void> {
+    this.#end(new DriverError('ERR_NOT_RUNNING', 'the driver was started anew', 'what was in flight is lost'));
+    const { bus, recorder } = this.#o;
+    const transport = await this.#machine.locate(bus);
+    this.#transport = transport;
+    const [, , , , offered, config] = await Promise.all([
+      bus.interceptIrq(IOAPIC),
+      this.#writeZero(transport),
+      transport.setStatus(ACKNOWLEDGE),
+      transport.setStatus(ACKNOWLEDGE | DRIVER),
+      transport.offeredFeatures(),
+      transport.config(NET_CONFIG_SIZE),
+    ]);
+    this.#features = this.#choose(offered);
+    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs);
+    this.#device = device;
+    await Promise.all([device.setUp(), transport.setStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)]);
+    recorder.record({
+      type: 'driver.ready',
+      pairs: this.#o.pairs,
+      rings: device.places.map(({ index, size, desc, avail, used }) => ({
+        index,
+        size,
+        desc: hex(desc),
+        avail: hex(avail),
+        used: hex(used),
+      })),
+    });
+    await Promise.all([
+      device.kickRx(),
+      this.link(),
+      has(this.#features, VIRTIO_NET_F_MQ) ? device.setPairs() : undefined,
+    ]);
+  }
+
+  /** Resets the device: it stops, and what was in flight is lost. @throws DriverError, or the bus's error */
+  async reset(): Promise<void> {
+    const reason = new DriverError('ERR_NOT_RUNNING', 'the device was reset', 'what was in flight is lost');
+    this.#end(reason);
+    if (!this.#transport) throw new DriverError('ERR_NOT_RUNNING', 'nothing to reset', 'start the driver first');
+    await this.#writeZero(this.#transport);
+  }
+
+  /** Reads the guest-visible link bit now; undefined when the device does not run or has no such bit. */
+  async link(): Promise<boolean | undefined> {
+    if (!this.#transport || !this.#device || !has(this.#features, VIRTIO_NET_F_STATUS)) return undefined;
+    const { linkUp } = parseNetConfig(await this.#transport.config(NET_CONFIG_SIZE));
+    if (linkUp !== this.#link) this.#o.recorder.record({ type: 'driver.link', up: linkUp });
+    this.#link = linkUp;
+    return linkUp;
+  }
+
+  /**
+   * Transmits `count` packets on a pair, numbered from `first`. Resolves when all are on the ring and the device was told;
+   * until then it waits for room. @throws DriverError when the driver does not run or is reset, or the bus's error
+   */
+  async transmit(pair: number, first: number, count: number): Promise<void> {
+    const queue = this.#device?.tx[pair];
+    if (!queue) throw new DriverError('ERR_NOT_RUNNING', `pair ${pair} is not running`, 'start the driver first');
+    await queue.send(first, count);
+  }
+
+  /**
+   * Serves the interrupt status and every ring; runs by itself at every interrupt. Without a running device it does
+   * nothing. @throws DriverError when a ring makes no sense, or the bus's error
+   */
+  poll(): Promise<void> {
+    this.#wanted = true;
+    this.#polling ??= this.#serve();
+    return this.#polling;
+  }
+
+  /** Packets received intact on a pair since the last start. */
+  received(pair: number): number {
+    return this.#device?.rx[pair]?.received ?? 0;
+  }
+
+  /** Packets transmitted on a pair since the last start that came back as used. */
+  completed(pair: number): number {
+    return this.#device?.tx[pair]?.completed ?? 0;
+  }
+
+  /** Lets go of the bus; the device is left as it is. */
+  close(): void {
+    this.#unlisten();
+    this.#end(new DriverError('ERR_NOT_RUNNING', 'the driver was closed', 'nothing more can be sent'));
+  }
+
+  /** Status 0, which must read back (virtio 1.2, 2.1.2). */
+  async #writeZero(transport: Transport): Promise<void> {
+    this.#o.recorder.record({ type: 'driver.reset' });
+    const [, status] = await Promise.all([transport.setStatus(0), transport.status()]);
+    if (status !== 0)
+      throw new DriverError('ERR_DEVICE', `status ${status} after a reset`, 'QEMU completes it at once');
+  }
+
+  /** What to accept of `offered`. MQ goes with the control queue only (5.1.3.1). @throws DriverError for a legacy device */
+  #choose(offered: bigint): bigint {
+    let accepted = offered & personalities[this.#o.personality].accepts;
+    if (!has(accepted, VIRTIO_NET_F_CTRL_VQ)) accepted &= ~bit(VIRTIO_NET_F_MQ);
+    if (!has(accepted, VIRTIO_F_VERSION_1))
+      throw new DriverError(
+        'ERR_DEVICE',
+        'the device does not offer VERSION_1',
+        'the driver is for modern devices only',
+      );
+    return accepted;
+  }
+
+  /** Features and queues, up to but without enabling these. @throws DriverError */
+  async #negotiate(transport: Transport, offered: bigint, maxPairs: number): Promise<NetDevice> {
+    const { bus, recorder, pairs, memory } = this.#o;
+    const accepted = this.#features;
+    const devicePairs = has(accepted, VIRTIO_NET_F_MQ) ? maxPairs : 1;
+    if (pairs > devicePairs)
+      throw new DriverError(
+        'ERR_DEVICE',
+        `the device has ${devicePairs} queue pairs, not ${pairs}`,
+        'mq=on, queues=N?',
+      );
+    const control = has(accepted, VIRTIO_NET_F_CTRL_VQ) ? controlQueueIndex(devicePairs) : undefined;
+    const count = control === undefined ? 2 * devicePairs : control + 1;
+    const [status, sizes] = await Promise.all([
+      Promise.all([
+        transport.acceptFeatures(accepted),
+        transport.setStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK),
+        transport.status(),
+      ]).then(([, , read]) => read),
+      Promise.all(Array.from({ length: count }, (_, index) => transport.queueMax(index))),
+    ]);
+    if ((status & FEATURES_OK) === 0)
+      throw new DriverError('ERR_DEVICE', `the device refuses the features ${hex(accepted)}`, 'see QEMU stderr');
+    recorder.record({ type: 'driver.features', offered: hex(offered), accepted: hex(accepted) });
+    const missing = sizes.indexOf(0);
+    if (missing >= 0) throw new DriverError('ERR_DEVICE', `the device has no queue ${missing}`, 'mq=on, queues=N?');
+    const usable = sizes.map((size) => Math.min(size, MAX_RING_SIZE));
+    return new NetDevice(
+      {
+        sizes: usable.slice(0, 2 * devicePairs),
+        pairs,
+        memory,
+        ...(control === undefined ? {} : { control: { index: control, size: usable[control]! } }),
+      },
+      { bus, transport, recorder, eventIdx: has(accepted, VIRTIO_RING_F_EVENT_IDX) },
+    );
+  }
+
+  async #serve(): Promise<void> {
+    try {
+      while (this.#wanted) {
+        this.#wanted = false;
+        await this.#serveOnce();
+      }
+    } finally {
+      this.#polling = undefined;
+    }
+  }
+
+  /** The status first, then the rings: what is used after its ring was looked at raises the line again. */
+  async #serveOnce(): Promise<void> {
+    const device = this.#device;
+    if (!device || !this.#transport) return;
+    const isr = await this.#transport.acknowledge();
+    if (device.over) return;
+    if (isr !== 0) this.#o.recorder.record({ type: 'driver.interrupt', isr });
+    await Promise.all([device.drain(), isr & ISR_CONFIG ? this.link() : undefined]);
+  }
+
+  /** Nobody awaits what an interrupt starts: a device that breaks the rules is told as trouble, a dead QEMU tells itself. */
+  #broken(error: unknown): void {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    if (!this.#device || !this.#o.bus.connected) return;
+    const hint = error instanceof DriverError ? { hint: error.hint } : {};
+    this.#o.recorder.record({ type: 'tester.trouble', what: `driver: ${error.message}`, ...hint });
+    this.#end(error);
+  }
+
+  #end(reason: Error): void {
+    this.#device?.end(reason);
+    this.#device = undefined;
+  }
+}

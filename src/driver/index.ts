@@ -1,0 +1,5 @@
+export { Driver, type DriverOptions } from './driver.js';
+export { DriverError, type DriverErrorCode } from './driver-error.js';
+export type { AccessSize, GuestBus } from './guest-bus.js';
+export type { MachineName } from './machine.js';
+export { type Personality, type PersonalityName, personalities } from './personality.js';

@@ -1,0 +1,105 @@
+import { mqPairsSet } from '../virtio/index.js';
+import { Arena, type RingPlace } from './arena.js';
+import { CONTROL_BUFFER_SIZE, ControlQueue } from './control-queue.js';
+import { DriverRing, type RingContext } from './driver-ring.js';
+import { RX_BUFFER_SIZE, RxQueue } from './rx-queue.js';
+import { TX_BUFFER_SIZE, TxQueue } from './tx-queue.js';
+
+/** The rings that the device has for us. */
+export interface NetDeviceLayout {
+  /** Sizes of the data rings of all pairs the device has: 2i receives, 2i+1 transmits. */
+  sizes: number[];
+  /** Pairs that are used: the first ones. */
+  pairs: number;
+  /** The control ring; absent when it was not negotiated. */
+  control?: { index: number; size: number };
+  /** Guest RAM in bytes. */
+  memory: number;
+}
+
+/** A running virtio-net device: the queues of one life, from feature negotiation to reset. */
+export class NetDevice {
+  readonly rx: readonly RxQueue[];
+  readonly tx: readonly TxQueue[];
+  readonly #control: ControlQueue | undefined;
+  /** All data rings of the device, used or not. */
+  readonly #rings: readonly DriverRing[];
+  readonly #context: RingContext;
+  readonly #arena: Arena;
+  /** Length of all rings together, from the arena's base. */
+  readonly #ringBytes: number;
+  #over = false;
+
+  /** Lays everything out in guest memory; touches nothing. @throws DriverError ERR_MEMORY */
+  constructor({ sizes, pairs, control, memory }: NetDeviceLayout, context: RingContext) {
+    const arena = new Arena(memory);
+    this.#arena = arena;
+    this.#context = context;
+    this.#rings = sizes.map((size, index) => new DriverRing(arena.ring(index, size), context));
+    const controlRing = control && new DriverRing(arena.ring(control.index, control.size), context);
+    this.#ringBytes = arena.used;
+    this.#control = controlRing && new ControlQueue(controlRing, arena.take(CONTROL_BUFFER_SIZE), context.bus);
+    const used = Array.from({ length: pairs }, (_, pair) => pair);
+    this.rx = used.map((pair) => {
+      const ring = this.#rings[2 * pair]!;
+      return new RxQueue(ring, pair, arena.take(RX_BUFFER_SIZE * ring.place.size), context);
+    });
+    this.tx = used.map((pair) => {
+      const ring = this.#rings[2 * pair + 1]!;
+      return new TxQueue(ring, pair, arena.take(TX_BUFFER_SIZE * ring.place.size), context);
+    });
+  }
+
+  /** Whether end() was called. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** The data rings of the pairs in use. */
+  get places(): RingPlace[] {
+    return this.#rings.slice(0, 2 * this.rx.length).map(({ place }) => place);
+  }
+
+  /** Writes the rings and enables the queues; everything before DRIVER_OK. */
+  async setUp(): Promise<void> {
+    const { bus, transport } = this.#context;
+    const rings = this.#control ? [...this.#rings, this.#control.ring] : this.#rings;
+    await Promise.all([
+      bus.fill(this.#arena.base, this.#ringBytes, 0),
+      ...this.rx.map((queue) => queue.fill()),
+      ...this.tx.map((queue) => queue.fill()),
+      ...rings.map(({ place }) => transport.enableQueue(place.index, place.size, place)),
+    ]);
+  }
+
+  /** Tells the device of the receive buffers; for after DRIVER_OK. */
+  async kickRx(): Promise<void> {
+    await Promise.all(this.rx.map(({ ring }) => ring.kick()));
+  }
+
+  /** Has the device use our number of pairs. Needs the control queue. @throws DriverError when the device refuses */
+  async setPairs(): Promise<void> {
+    await this.#control!.execute(mqPairsSet(this.rx.length));
+  }
+
+  /** Serves every ring until none has anything new. @throws DriverError when a ring makes no sense */
+  async drain(): Promise<void> {
+    const queues = [...this.rx, ...this.tx, ...(this.#control ? [this.#control] : [])];
+    for (;;) {
+      const indices = await Promise.all(queues.map(({ ring }) => ring.usedIdx()));
+      if (this.#over) return;
+      const busy = queues.flatMap((queue, i) => (queue.ring.seen === indices[i] ? [] : [queue.collect(indices[i]!)]));
+      if (busy.length === 0) return;
+      await Promise.all(busy);
+    }
+  }
+
+  /** Ends this life: the bus is no more touched, and whoever waits gets `reason`. */
+  end(reason: Error): void {
+    this.#over = true;
+    for (const ring of this.#rings) ring.close();
+    this.#control?.ring.close();
+    for (const queue of this.tx) queue.fail(reason);
+    this.#control?.fail(reason);
+  }
+}

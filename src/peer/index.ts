@@ -1,0 +1,5 @@
+export { type Back, type PathFate, Peer, type PeerOptions } from './peer.js';
+export { PeerError, type PeerErrorCode } from './peer-error.js';
+export { DEFAULT_PROFILE, type Profile, profiles } from './profiles.js';
+export { type Leave, Session, type SessionFault } from './session.js';
+export { PeerTraffic } from './traffic.js';

@@ -1,0 +1,264 @@
+import { rm } from 'node:fs/promises';
+import { FdSocket, type Listener, listenUnix, OsError } from '../os/index.js';
+import type { Recorder, Role } from '../timeline/index.js';
+import { PeerError } from './peer-error.js';
+import { DEFAULT_PROFILE, type Profile, profiles } from './profiles.js';
+import { type Leave, Session, type SessionFault } from './session.js';
+import { PeerTraffic } from './traffic.js';
+
+/** What happens to the listening path when the peer leaves (client role). */
+export type PathFate =
+  /** The stale socket file stays and refuses (ECONNREFUSED), as after kill -9. */
+  | 'keep'
+  /** It is unlinked (ENOENT) and made anew on return, as after an orderly exit. */
+  | 'remove'
+  /** The listener stays; only the connection drops. */
+  | 'listening';
+
+/** What comes back. */
+export interface Back {
+  profile?: Profile;
+  fault?: SessionFault;
+}
+
+export interface PeerOptions {
+  role: Role;
+  /** The vhost-user socket: QEMU's in server role, the peer's in client role. */
+  path: string;
+  profile?: Profile;
+  recorder: Recorder;
+}
+
+/** DPDK's reconnect thread (lib/vhost/socket.c, vhost_user_client_reconnect) sleeps one second between rounds. */
+const REDIAL_TICK_MS = 1000;
+
+/** While QEMU starts, its socket is expected within milliseconds; dialling it costs nothing. */
+const STARTUP_REDIAL_MS = 2;
+
+/**
+ * A whole mock OVS-DPDK as QEMU sees it: the socket, one session at a time, and the wish to be there or not.
+ * In server role (of QEMU) it dials; in client role it listens.
+ */
+export class Peer {
+  readonly traffic: PeerTraffic;
+  readonly #o: PeerOptions;
+  #profile: Profile;
+  #fault: SessionFault = {};
+  #session: Session | undefined;
+  #extras: Session[] = [];
+  #listener: Promise<Listener> | undefined;
+  #sessions = 0;
+  /** Whether the peer shall be there: it then redials what breaks. */
+  #present = false;
+  #tick: NodeJS.Timeout | undefined;
+  #redialMs = REDIAL_TICK_MS;
+  /** The dial under way. There is one at most: what it gives serves the newest wish, or ends at once. */
+  #dialling: Promise<void> | undefined;
+  /** Resolve the promises of arrive. */
+  #arrivals: (() => void)[] = [];
+
+  constructor(options: PeerOptions) {
+    this.#o = options;
+    this.#profile = options.profile ?? profiles[DEFAULT_PROFILE]!;
+    this.traffic = new PeerTraffic(options.recorder);
+  }
+
+  /** The main session, while one is open. */
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  /**
+   * Comes, or comes back. Server role: dials at once, then on a free-running 1 s tick like DPDK, and redials whenever
+   * QEMU drops the connection; resolves when a session is open, or when it shall leave again. Client role: listens,
+   * resolves when the path is there. A session that is open already stays as it is.
+   * @param startup QEMU may not be listening yet: redial quickly until it does.
+   */
+  async arrive(back: Back = {}, startup = false): Promise<void> {
+    this.#profile = back.profile ?? this.#profile;
+    this.#fault = back.fault ?? {};
+    this.#present = true;
+    this.traffic.releaseTx();
+    if (this.#o.role === 'client') return this.#listen();
+    if (this.#session) return;
+    this.#redialMs = startup ? STARTUP_REDIAL_MS : REDIAL_TICK_MS;
+    const arrived = new Promise<void>((resolve) => this.#arrivals.push(resolve));
+    this.#redial();
+    await arrived;
+  }
+
+  /** Leaves. Resolves when the session is closed and the path is as asked. */
+  async leave(how: Leave, path: PathFate = 'keep'): Promise<void> {
+    this.#absent();
+    await this.#dialling;
+    if (path !== 'listening') await this.#unlisten(path === 'remove');
+    const session = this.#session;
+    if (how === 'close' && session) this.#drain(session);
+    session?.leave(how);
+  }
+
+  /**
+   * Server role: the returning connection is established, waiting in QEMU's backlog, before the old session ends.
+   * QEMU serves one client at a time, so nothing is read from the new one until then.
+   */
+  async overtake(how: Leave, back: Back = {}): Promise<void> {
+    this.#profile = back.profile ?? this.#profile;
+    this.#fault = back.fault ?? {};
+    const old = this.#session;
+    if (!old) throw new PeerError('ERR_NO_SESSION', 'no session to overtake', 'await ready first');
+    // Should the old session break meanwhile, this dial is the redial.
+    this.#present = false;
+    try {
+      const socket = await this.#dial();
+      this.#session = this.#open(socket, 'dial', false);
+    } finally {
+      this.#present = true;
+    }
+    old.leave(how);
+  }
+
+  /**
+   * Another client dials beside the main session (server role). It would answer like any peer, so that a QEMU that serves
+   * two at once is seen to; it becomes the main session when that ends.
+   */
+  async dialExtra(): Promise<void> {
+    this.#extras.push(this.#open(await this.#dial(), 'dial', true));
+  }
+
+  /** Ends the other clients. */
+  closeExtras(): void {
+    for (const session of [...this.#extras]) session.leave('close');
+  }
+
+  /** Leaves for good: closes everything and removes its own path. */
+  async close(): Promise<void> {
+    this.#absent();
+    await this.#dialling;
+    await this.#unlisten(true);
+    this.closeExtras();
+    await this.leave('close');
+  }
+
+  /** Injects what waits for the guest, as far as there are buffers. */
+  pumpRx(): void {
+    const session = this.#session;
+    for (const ring of session?.runningRings ?? []) if (ring.dir === 'rx') session?.pump(ring);
+  }
+
+  /** An orderly exit first finishes what waits on the rings. */
+  #drain(session: Session): void {
+    this.traffic.releaseTx();
+    for (const ring of session.runningRings) session.pump(ring);
+  }
+
+  #absent(): void {
+    this.#present = false;
+    clearTimeout(this.#tick);
+    this.#settleArrivals();
+  }
+
+  #settleArrivals(): void {
+    for (const arrived of this.#arrivals.splice(0)) arrived();
+  }
+
+  async #listen(): Promise<void> {
+    if (this.#listener !== undefined) {
+      await this.#listener;
+      return;
+    }
+    const { path, recorder } = this.#o;
+    this.#listener = listenUnix(path, (socket) => this.#accept(socket), { replace: true });
+    try {
+      await this.#listener;
+    } catch (error) {
+      this.#listener = undefined;
+      throw error;
+    }
+    recorder.record({ type: 'peer.listen', path });
+  }
+
+  async #unlisten(remove: boolean): Promise<void> {
+    const listener = this.#listener;
+    if (!listener) return;
+    this.#listener = undefined;
+    await (await listener).close();
+    if (remove) await rm(this.#o.path, { force: true });
+    this.#o.recorder.record({ type: 'peer.unlisten', path: this.#o.path, removed: remove });
+  }
+
+  /** A second connection while one is open is served too, as OVS would, and flagged. */
+  #accept(socket: FdSocket): void {
+    const extra = this.#session !== undefined;
+    const session = this.#open(socket, 'accept', extra);
+    if (extra) this.#extras.push(session);
+    else this.#session = session;
+  }
+
+  #redial(): void {
+    clearTimeout(this.#tick);
+    this.#dialling ??= this.#tryDial().finally(() => {
+      this.#dialling = undefined;
+    });
+  }
+
+  async #tryDial(): Promise<void> {
+    try {
+      const session = this.#open(await this.#dial(), 'dial', false);
+      // Shall it not be there any more, QEMU sees a client that comes and goes.
+      if (!this.#present) return session.leave('close');
+      this.#session = session;
+      this.#redialMs = REDIAL_TICK_MS;
+      this.#settleArrivals();
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      if (!this.#present) return;
+      // The tick runs free of when the connection broke: the next full multiple of the period.
+      const wait = this.#redialMs - (this.#o.recorder.now() % this.#redialMs);
+      this.#tick = setTimeout(() => this.#redial(), wait);
+    }
+  }
+
+  async #dial(): Promise<FdSocket> {
+    const { path, recorder } = this.#o;
+    const session = this.#sessions + 1;
+    recorder.record({ type: 'peer.dial', path, session });
+    try {
+      return await FdSocket.dial(path);
+    } catch (error) {
+      if (error instanceof OsError) recorder.record({ type: 'peer.dial-failed', path, session, code: error.code });
+      throw error;
+    }
+  }
+
+  #open(socket: FdSocket, by: 'dial' | 'accept', extra: boolean): Session {
+    const number = ++this.#sessions;
+    this.#o.recorder.record({
+      type: 'session.open',
+      session: number,
+      by,
+      pid: socket.peerPid,
+      ...(extra ? { extra: true as const } : {}),
+    });
+    const session: Session = new Session({
+      socket,
+      number,
+      profile: this.#profile,
+      recorder: this.#o.recorder,
+      traffic: this.traffic,
+      fault: this.#fault,
+      extra,
+      onClose: () => this.#closed(session),
+    });
+    return session;
+  }
+
+  #closed(session: Session): void {
+    if (this.#session !== session) {
+      this.#extras = this.#extras.filter((extra) => extra !== session);
+      return;
+    }
+    this.#session = this.#extras.shift();
+    // DPDK's vhost_user_read_cb: a client whose connection broke dials again at once.
+    if (!this.#session && this.#present && this.#o.role === 'server') this.#redial();
+  }
+}

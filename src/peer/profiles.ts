@@ -1,0 +1,40 @@
+/** What a peer offers: data recorded from the real programs, byte for byte what they answered to QEMU. */
+export interface Profile {
+  name: string;
+  /** The program it stands for. */
+  program: string;
+  /** Answer to GET_FEATURES. */
+  features: bigint;
+  /** Answer to GET_PROTOCOL_FEATURES. */
+  protocolFeatures: bigint;
+  /** Answer to GET_QUEUE_NUM: queue pairs. */
+  queuePairs: number;
+  /** Answer to GET_MAX_MEM_SLOTS; asked only when CONFIGURE_MEM_SLOTS is offered. */
+  memSlots: number;
+}
+
+/** MQ LOG_SHMFD RARP REPLY_ACK NET_MTU BACKEND_REQ CRYPTO_SESSION BACKEND_SEND_FD HOST_NOTIFIER STATUS. */
+const DPDK_PROTOCOL_FEATURES = 0x10cbfn;
+
+const dpdk = (name: string, program: string, features: bigint): Profile => ({
+  name,
+  program,
+  features,
+  protocolFeatures: DPDK_PROTOCOL_FEATURES,
+  queuePairs: 0x80,
+  memSlots: 8,
+});
+
+/** The profiles by name. */
+export const profiles: Readonly<Record<string, Profile>> = Object.fromEntries(
+  [
+    dpdk('ovs-dpdk-2.15', 'Open vSwitch 2.15.0, DPDK 20.11.10', 0xd7c66a7can),
+    dpdk('ovs-dpdk-3.1', 'Open vSwitch 3.1.0, DPDK 22.11', 0xd7c66a7can),
+    dpdk('ovs-dpdk-3.5', 'Open vSwitch 3.5.0, DPDK 24.11.4', 0xd7c66a7cbn),
+    dpdk('ovs-dpdk-4.0', 'Open vSwitch 4.0.0, DPDK 25.11.4', 0xd7c66a7cbn),
+    dpdk('testpmd-22.11', 'dpdk-testpmd 22.11', 0xd7c66e7cbn),
+  ].map((profile) => [profile.name, profile]),
+);
+
+/** The profile that cases run with unless they or the user say otherwise. */
+export const DEFAULT_PROFILE = 'ovs-dpdk-3.1';

@@ -1,0 +1,141 @@
+import type { Role } from '../timeline/index.js';
+import { accelerators, type NeededType, type QemuFacts } from './facts.js';
+import { QemuError } from './qemu-error.js';
+
+/** The chardev that carries vhost-user, as QMP's query-chardev names it. */
+export const CHARDEV_ID = 'c0';
+/** The vhost-user netdev behind the guest's NIC. */
+export const NETDEV_ID = 'n0';
+
+/** The machine types that the guest driver can handle. */
+export const machineTypes = ['q35', 'pc', 'microvm'] as const;
+export type MachineType = (typeof machineTypes)[number];
+
+/** `auto`: TCG, or the qtest accelerator where a build has no TCG. */
+export const accelChoices = ['auto', ...accelerators] as const;
+export type AccelChoice = (typeof accelChoices)[number];
+
+/** What a QEMU is started for. */
+export interface CommandLineOptions {
+  facts: QemuFacts;
+  role: Role;
+  machine: MachineType;
+  accel: AccelChoice;
+  queuePairs: number;
+  /** Guest RAM in bytes. */
+  memory: number;
+  /** Retry interval of a `client`; 0 = it never retries. A `server` has none: QEMU refuses the combination. */
+  reconnectMs: number;
+  /** vhost-user's socket: QEMU's own (server), or the peer's (client). */
+  socketPath: string;
+  /** Sockets of ours that QEMU dials at its start. */
+  qmpPath: string;
+  qtestPath: string;
+  /** A file with haltBios(). */
+  biosPath: string;
+  /** Arguments put at the end as they are. */
+  extra?: readonly string[];
+}
+
+/**
+ * The second I/O APIC of microvm, where its devices would interrupt, has no name by which qtest could intercept it; without it
+ * the first one serves them. The option came with it, in 5.2 (hw/i386/microvm.c).
+ */
+const ONE_IOAPIC = ',ioapic2=off';
+const MIB = 1 << 20;
+/** A slot that q35 and pc leave free, fixed so that a command line means the same device in every version. */
+const PCI_SLOT = 4;
+
+/**
+ * The arguments (without argv[0]), fitted to the binary's version. The VM runs from the start (no `-S`): vhost needs it.
+ * @throws QemuError ERR_QEMU_MACHINE, ERR_QEMU_ACCEL, ERR_QEMU_UNSUPPORTED when this binary cannot do what is asked
+ */
+export function commandLine(options: CommandLineOptions): string[] {
+  const { facts, machine, queuePairs } = options;
+  const choice = machineTypes.filter((type) => facts.machines.has(type));
+  if (!choice.includes(machine))
+    throw new QemuError(
+      'ERR_QEMU_MACHINE',
+      `${facts.path} (${facts.version}) has no machine type ${machine} that the tester can drive`,
+      `choose from: ${choice.join(', ') || 'none, it is a QEMU for another kind of machine'}`,
+    );
+  needs(facts, 'memory-backend-memfd');
+  if (!facts.qtest) throw unsupported(facts, 'the qtest server', 'use a QEMU built for a POSIX host');
+  const memory = `${options.memory / MIB}M`;
+  return [
+    '-nodefaults',
+    '-no-user-config',
+    ...['-display', 'none'],
+    ...['-accel', accelerator(facts, options.accel)],
+    ...['-machine', `${machine}${machine === 'microvm' ? ONE_IOAPIC : ''},memory-backend=mem`],
+    ...['-m', memory],
+    ...['-object', `memory-backend-memfd,id=mem,size=${memory},share=on`],
+    ...['-bios', options.biosPath],
+    ...['-chardev', chardev(options)],
+    ...['-netdev', `vhost-user,id=${NETDEV_ID},chardev=${CHARDEV_ID}${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
+    ...device(facts, machine, queuePairs),
+    ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
+    ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
+    // Otherwise every qtest command is echoed on stderr.
+    ...['-qtest-log', 'none'],
+    ...(options.extra ?? []),
+  ];
+}
+
+/**
+ * The option that sets a client's retry interval on this binary, e.g. `reconnect=1`; undefined for 0: never.
+ * @throws QemuError ERR_QEMU_UNSUPPORTED when the binary counts in seconds and the interval is no whole number of them
+ */
+function reconnectOption(facts: QemuFacts, reconnectMs: number): string | undefined {
+  if (reconnectMs === 0) return undefined;
+  if (facts.reconnectOption === 'reconnect-ms') return `reconnect-ms=${reconnectMs}`;
+  if (reconnectMs % 1000 === 0) return `reconnect=${reconnectMs / 1000}`;
+  throw unsupported(
+    facts,
+    `a retry interval of ${reconnectMs} ms`,
+    'it counts in whole seconds; reconnect-ms came with 9.2',
+  );
+}
+
+function accelerator(facts: QemuFacts, choice: AccelChoice): string {
+  const wanted = accelerators.filter((name) => name === choice || (choice === 'auto' && name !== 'kvm'));
+  const chosen = wanted.find((name) => facts.accelerators.has(name));
+  if (chosen === undefined)
+    throw new QemuError(
+      'ERR_QEMU_ACCEL',
+      `${facts.path} (${facts.version}) has no accelerator ${wanted.join(' or ') || choice}`,
+      `it has ${[...facts.accelerators].join(', ') || 'none that the tester can use'}`,
+    );
+  // A guest that only halts needs no translation cache of hundreds of megabytes.
+  return chosen === 'tcg' ? 'tcg,tb-size=1' : chosen;
+}
+
+function chardev({ facts, role, reconnectMs, socketPath }: CommandLineOptions): string {
+  const socket = `socket,id=${CHARDEV_ID},path=${quote(socketPath)}`;
+  if (role === 'server') return `${socket},server=on,wait=off`;
+  const reconnect = reconnectOption(facts, reconnectMs);
+  return reconnect === undefined ? socket : `${socket},${reconnect}`;
+}
+
+function device(facts: QemuFacts, machine: MachineType, queuePairs: number): string[] {
+  const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
+  needs(facts, type);
+  const common = `${type},netdev=${NETDEV_ID}${queuePairs > 1 ? ',mq=on' : ''}`;
+  // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
+  if (machine === 'microvm') return ['-global', 'virtio-mmio.force-legacy=false', '-device', common];
+  // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.
+  return ['-device', `${common},disable-legacy=on,vectors=0,addr=${PCI_SLOT}`];
+}
+
+function needs(facts: QemuFacts, type: NeededType): void {
+  if (!facts.types.has(type)) throw unsupported(facts, type, 'use a build that has it');
+}
+
+function unsupported(facts: QemuFacts, what: string, hint: string): QemuError {
+  return new QemuError('ERR_QEMU_UNSUPPORTED', `${facts.path} (${facts.version}) does not support ${what}`, hint);
+}
+
+/** A comma ends a value in QEMU's option syntax, unless doubled. */
+function quote(path: string): string {
+  return path.replaceAll(',', ',,');
+}

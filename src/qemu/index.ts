@@ -1,0 +1,20 @@
+export {
+  type AccelChoice,
+  accelChoices,
+  CHARDEV_ID,
+  type CommandLineOptions,
+  commandLine,
+  type MachineType,
+  machineTypes,
+  NETDEV_ID,
+} from './command-line.js';
+export { type Accelerator, atLeast, type QemuFacts } from './facts.js';
+export { haltBios } from './halt-bios.js';
+export { Heartbeat, type HeartbeatOptions, startHeartbeat } from './heartbeat.js';
+export { findProgram, findQemu } from './locate.js';
+export { probe } from './probe.js';
+export { type LaunchOptions, launch, type QemuExit, type QemuProcess } from './process.js';
+export { QemuError, type QemuErrorCode } from './qemu-error.js';
+export { QmpClient, QmpError } from './qmp.js';
+export * from './qtest.js';
+export { type PrivateDir, Workspace } from './workspace.js';

@@ -1,0 +1,18 @@
+/** Offsets in the virtio-net configuration space (virtio 1.2, 5.1.4). */
+const STATUS = 6;
+const MAX_PAIRS = 8;
+const STATUS_LINK_UP = 1;
+
+/** Bytes of the configuration space that parseNetConfig reads: mac, status, max_virtqueue_pairs. */
+export const NET_CONFIG_SIZE = 10;
+
+/** What the driver uses of it. `linkUp` is valid with VIRTIO_NET_F_STATUS, `maxPairs` with VIRTIO_NET_F_MQ. */
+export interface NetConfig {
+  linkUp: boolean;
+  maxPairs: number;
+}
+
+/** Decodes the first NET_CONFIG_SIZE bytes. */
+export function parseNetConfig(bytes: Buffer): NetConfig {
+  return { linkUp: (bytes.readUInt16LE(STATUS) & STATUS_LINK_UP) !== 0, maxPairs: bytes.readUInt16LE(MAX_PAIRS) };
+}

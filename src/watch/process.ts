@@ -1,0 +1,41 @@
+import { countFds, countThreads, mainThreadDelay } from '../os/index.js';
+import type { Recorder } from '../timeline/index.js';
+import { lagMeter } from './lag.js';
+
+/** Samples what /proc tells of QEMU: descriptors, threads, and how long its main thread waited for a CPU. */
+export class ProcessWatch {
+  /** Held before the count is read: a meter that nobody holds does not count. */
+  readonly #release = lagMeter.hold();
+  readonly #lagStart = lagMeter.total;
+  #lastLag = 0;
+  #lastDelay = 0;
+
+  constructor(
+    private readonly pid: number,
+    private readonly recorder: Recorder,
+  ) {}
+
+  /** Reads now; a process that is gone is nothing to record. */
+  sample(): void {
+    this.#pace();
+    const fds = countFds(this.pid);
+    const threads = countThreads(this.pid);
+    if (fds === undefined || threads === undefined) return;
+    const last = this.recorder.latest('proc.sample');
+    if (last?.fds !== fds || last.threads !== threads) this.recorder.record({ type: 'proc.sample', fds, threads });
+  }
+
+  stop(): void {
+    this.#pace();
+    this.#release();
+  }
+
+  #pace(): void {
+    const lag = Math.round(lagMeter.total - this.#lagStart);
+    const delay = Math.round(mainThreadDelay(this.pid) ?? this.#lastDelay);
+    if (lag <= this.#lastLag && delay <= this.#lastDelay) return;
+    this.#lastLag = Math.max(lag, this.#lastLag);
+    this.#lastDelay = Math.max(delay, this.#lastDelay);
+    this.recorder.record({ type: 'pace', lag: this.#lastLag, delay: this.#lastDelay });
+  }
+}

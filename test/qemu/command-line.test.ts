@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { type CommandLineOptions, commandLine, haltBios } from '../../src/qemu/index.js';
+import { facts } from './support.js';
+
+const base: CommandLineOptions = {
+  facts: facts(),
+  role: 'server',
+  machine: 'q35',
+  accel: 'auto',
+  queuePairs: 1,
+  memory: 64 << 20,
+  reconnectMs: 1000,
+  socketPath: '/run/v.sock',
+  qmpPath: '/run/qmp.sock',
+  qtestPath: '/run/qtest.sock',
+  biosPath: '/run/halt.bin',
+};
+
+/** The value of the last `-name`. */
+function option(name: string, changes: Partial<CommandLineOptions> = {}): string | undefined {
+  const argv = commandLine({ ...base, ...changes });
+  const at = argv.lastIndexOf(`-${name}`);
+  return at < 0 ? undefined : argv[at + 1];
+}
+
+describe('commandLine', () => {
+  it('describes the whole machine', () => {
+    expect(commandLine({ ...base, extra: ['-trace', 'vhost*'] })).toEqual([
+      '-nodefaults',
+      '-no-user-config',
+      ...['-display', 'none'],
+      ...['-accel', 'tcg,tb-size=1'],
+      ...['-machine', 'q35,memory-backend=mem'],
+      ...['-m', '64M'],
+      ...['-object', 'memory-backend-memfd,id=mem,size=64M,share=on'],
+      ...['-bios', '/run/halt.bin'],
+      ...['-chardev', 'socket,id=c0,path=/run/v.sock,server=on,wait=off'],
+      ...['-netdev', 'vhost-user,id=n0,chardev=c0'],
+      ...['-device', 'virtio-net-pci,netdev=n0,disable-legacy=on,vectors=0,addr=4'],
+      ...['-qmp', 'unix:/run/qmp.sock,server=off'],
+      ...['-qtest', 'unix:/run/qtest.sock,server=off'],
+      ...['-qtest-log', 'none'],
+      ...['-trace', 'vhost*'],
+    ]);
+  });
+
+  it.each([
+    ['reconnect-ms', 200, ',reconnect-ms=200'],
+    ['reconnect-ms', 1000, ',reconnect-ms=1000'],
+    ['reconnect-ms', 0, ''],
+    ['reconnect', 2000, ',reconnect=2'],
+    ['reconnect', 0, ''],
+  ] as const)('sets a client’s retry interval by %s: %d ms', (reconnectOption, reconnectMs, expected) => {
+    const changes = { facts: facts({ reconnectOption }), role: 'client', reconnectMs } as const;
+    expect(option('chardev', changes)).toBe(`socket,id=c0,path=/run/v.sock${expected}`);
+  });
+
+  it('refuses an interval that a binary with whole seconds cannot have', () => {
+    const changes = { facts: facts({ reconnectOption: 'reconnect' }), role: 'client', reconnectMs: 1500 } as const;
+    expect(() => option('chardev', changes)).toThrow(expect.objectContaining({ code: 'ERR_QEMU_UNSUPPORTED' }));
+  });
+
+  it('asks for several queue pairs', () => {
+    expect(option('netdev', { queuePairs: 4 })).toBe('vhost-user,id=n0,chardev=c0,queues=4');
+    expect(option('device', { queuePairs: 4 })).toContain('netdev=n0,mq=on,');
+  });
+
+  it('puts the device on virtio-mmio on a microvm, in its modern form', () => {
+    expect(option('machine', { machine: 'microvm' })).toBe('microvm,ioapic2=off,memory-backend=mem');
+    expect(option('device', { machine: 'microvm' })).toBe('virtio-net-device,netdev=n0');
+    expect(option('global', { machine: 'microvm' })).toBe('virtio-mmio.force-legacy=false');
+    expect(option('global', { machine: 'pc' })).toBeUndefined();
+  });
+
+  it.each([
+    ['auto', ['tcg', 'qtest'], 'tcg,tb-size=1'],
+    ['auto', ['qtest', 'kvm'], 'qtest'],
+    ['qtest', ['tcg', 'qtest'], 'qtest'],
+    ['kvm', ['tcg', 'kvm'], 'kvm'],
+  ] as const)('accelerator %s of %j is %s', (accel, accelerators, expected) => {
+    expect(option('accel', { accel, facts: facts({ accelerators: new Set(accelerators) }) })).toBe(expected);
+  });
+
+  it.each([
+    ['ERR_QEMU_ACCEL', { facts: facts({ accelerators: new Set(['kvm']) }) }],
+    ['ERR_QEMU_ACCEL', { accel: 'qtest' }],
+    ['ERR_QEMU_MACHINE', { machine: 'microvm', facts: facts({ machines: new Set(['q35']) }) }],
+    ['ERR_QEMU_UNSUPPORTED', { facts: facts({ types: new Set(['memory-backend-memfd']) }) }],
+    ['ERR_QEMU_UNSUPPORTED', { facts: facts({ types: new Set(['virtio-net-pci']) }) }],
+    ['ERR_QEMU_UNSUPPORTED', { facts: facts({ qtest: false }) }],
+  ] as [string, Partial<CommandLineOptions>][])('throws %s for what a binary lacks (%#)', (code, changes) => {
+    expect(() => option('machine', changes)).toThrow(expect.objectContaining({ code, hint: expect.any(String) }));
+  });
+
+  it('doubles the commas of a path', () => {
+    expect(option('chardev', { socketPath: '/a,b/v' })).toContain('path=/a,,b/v,server=on');
+    expect(option('qmp', { qmpPath: '/a,b/q' })).toBe('unix:/a,,b/q,server=off');
+  });
+});
+
+describe('haltBios', () => {
+  it('halts at the reset vector', () => {
+    const bios = haltBios();
+    expect(bios.length).toBe(65536);
+    expect(bios.subarray(0xfff0, 0xfff4).toString('hex')).toBe('faf4ebfd');
+    expect(bios.subarray(0, 0xfff0).every((byte) => byte === 0xf4)).toBe(true);
+  });
+});
