@@ -32,6 +32,9 @@ export interface PeerOptions {
 /** DPDK's reconnect thread (lib/vhost/socket.c, vhost_user_client_reconnect) sleeps one second between rounds. */
 const REDIAL_TICK_MS = 1000;
 
+/** Node's timers count whole milliseconds and fire up to this early; the same tick must not be taken twice. */
+const TIMER_EARLY_MS = 2;
+
 /** While QEMU starts, its socket is expected within milliseconds; dialling it costs nothing. */
 const STARTUP_REDIAL_MS = 2;
 
@@ -213,8 +216,9 @@ export class Peer {
       if (!(error instanceof OsError)) throw error;
       if (!this.#present) return;
       // The tick runs free of when the connection broke: the next full multiple of the period.
-      const wait = this.#redialMs - (this.#o.recorder.now() % this.#redialMs);
-      this.#tick = setTimeout(() => this.#redial(), wait);
+      const now = this.#o.recorder.now();
+      const next = (Math.floor((now + TIMER_EARLY_MS) / this.#redialMs) + 1) * this.#redialMs;
+      this.#tick = setTimeout(() => this.#redial(), next - now);
     }
   }
 

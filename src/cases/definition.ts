@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { machineTypes } from '../qemu/index.js';
+import { duration } from './duration.js';
+import type { Verb } from './verbs/verb.js';
+
+/** What a case file may speak of: step verbs and profiles of the peer. */
+export interface Vocabulary {
+  verbs: readonly Verb[];
+  /** Names of the peer's profiles. */
+  profiles: readonly string[];
+}
+
+/** Dot-separated components; the first is the theme. */
+export const idPattern = /^[a-z0-9-]+(\.[a-z0-9-]+)+$/;
+const referencePattern = /^(contract:[RTM]\d+|defect:[A-Za-z0-9-]+|qemu:\S+|spec:.+)$/;
+
+/** What a case can ask of the QEMU binary beyond its roles and machines; see needs.ts for what is tested. */
+export const needs = ['reconnect-ms'] as const;
+
+const role = z.enum(['server', 'client']);
+const text = z.string().trim().min(1, 'some text');
+const scalar = z.union([
+  z.string().regex(/^[\w.+:-]+$/, 'letters, digits and . + : - _ only'),
+  z.number(),
+  z.boolean(),
+]);
+const unique = [(list: unknown[]) => new Set(list).size === list.length, 'no item twice'] as const;
+
+/** What a case says of itself; none of it may hold placeholders. */
+export const head = z.strictObject({
+  id: z
+    .string()
+    .regex(idPattern, 'an id such as server.absence.beyond-timer')
+    .describe('Stable; unique in the catalogue'),
+  title: text.describe('What holds when the case passes, in one line'),
+  level: z.enum(['must', 'should', 'info']).describe('How much a failure weighs'),
+  why: text.describe('Why the case exists: the defect or the clause behind it'),
+  references: z
+    .array(z.string().regex(referencePattern, 'contract:R7, defect:<name>, qemu:<file>#<function> or spec:<section>'))
+    .min(1)
+    .refine(...unique),
+  roles: z
+    .array(role)
+    .min(1)
+    .refine(...unique)
+    .describe("Roles of QEMU's chardev that the case applies to"),
+  machines: z
+    .array(z.enum(machineTypes))
+    .min(1)
+    .refine(...unique)
+    .default([...machineTypes])
+    .describe('Machine types that the case applies to'),
+  needs: z.array(z.enum(needs)).default([]).describe('What the QEMU binary must have; otherwise the case is skipped'),
+  matrix: z
+    .record(
+      z.string().regex(/^[a-z][A-Za-z0-9]*$/, 'a name of letters and digits'),
+      z
+        .array(scalar)
+        .min(1)
+        .refine(...unique),
+    )
+    .default({})
+    .describe('Values for the $placeholders: the case runs once for every combination'),
+  exclude: z
+    .array(z.record(z.string(), scalar))
+    .default([])
+    .describe('Combinations to leave out; each names some matrix keys (or role) with a value'),
+});
+
+const sizePattern = /^(\d+)(M|G)$/;
+const size = z
+  .string()
+  .regex(sizePattern, 'a size such as 64M or 1G')
+  .transform((written) => {
+    const [, count, unit] = sizePattern.exec(written)!;
+    return Number(count) * (unit === 'G' ? 1024 : 1) * 1024 * 1024;
+  });
+
+/** `repeat`: the loader writes its steps out as often as asked. */
+export const repeatHelp = 'Repeats steps.';
+export const repeat = z.strictObject({ times: z.int().min(1).max(1000), steps: z.array(z.unknown()).min(1) });
+
+/** Steps in any form: each is held against its verb. */
+export const stepList = z.array(z.unknown()).min(1);
+
+/** The part of a case, beside its steps, in which placeholders may stand for values. */
+export const setting = z.strictObject({
+  start: z
+    .enum(['peer-first', 'qemu-first'])
+    .default('peer-first')
+    .describe('peer-first: the peer is there when QEMU starts. qemu-first (client): QEMU dials before anybody listens'),
+  profile: z.string().optional().describe("The peer's profile, where the case is about it; otherwise the run chooses"),
+  qemu: z
+    .strictObject({
+      reconnect: duration.default(1000).describe('Reconnect interval (client); 0 = never'),
+      queues: z.int().min(1).max(8).default(1).describe('Queue pairs'),
+      memory: size.prefault('64M').describe('Guest RAM'),
+    })
+    .prefault({}),
+  driver: z.enum(['none', 'linux']).describe('Guest driver; with none, the steps for drivers and traffic do nothing'),
+});
+export type Setting = z.output<typeof setting>;
+
+/** Schema of one step: exactly one key, a verb or `repeat`. */
+export function stepSchema(verbs: readonly Verb[]): z.ZodType {
+  const shape: Record<string, z.ZodType> = {};
+  for (const verb of verbs) shape[verb.name] = verb.schema.optional().describe(verb.help);
+  shape.repeat = z
+    .strictObject({ ...repeat.shape, steps: z.array(z.lazy(() => step)).min(1) })
+    .optional()
+    .describe(repeatHelp);
+  const step: z.ZodType = z.strictObject(shape).meta({ id: 'step', minProperties: 1, maxProperties: 1 });
+  return step;
+}

@@ -1,0 +1,58 @@
+import type { MachineType } from '../qemu/index.js';
+import type { Role } from '../timeline/index.js';
+import { matches } from './matrix.js';
+import type { Case, Point, Variant } from './types.js';
+
+/** The machine that an id does not name. */
+export const defaultMachine: MachineType = 'q35';
+
+/** What to expand a case for; what the case does not apply to is left out. */
+export interface Scope {
+  roles: readonly Role[];
+  machines: readonly MachineType[];
+}
+
+/** The variants of a case: roles x machines x matrix, in the order of the file. Ids do not depend on the scope. */
+export function expand(definition: Case, scope: Scope): Variant[] {
+  return definition.roles
+    .filter((role) => scope.roles.includes(role))
+    .flatMap((role) =>
+      definition.machines
+        .filter((machine) => scope.machines.includes(machine))
+        .flatMap((machine) =>
+          definition.points
+            .filter(({ params }) => !definition.exclude.some((exclusion) => matches({ ...params, role }, exclusion)))
+            .map((point) => variantOf(definition, role, machine, point)),
+        ),
+    );
+}
+
+function variantOf(definition: Case, role: Role, machine: MachineType, point: Point): Variant {
+  const { id, title, level, why, references } = definition;
+  const { params, reconnectMs, ...rest } = point;
+  const fine = role === 'client' && reconnectMs % 1000 !== 0;
+  return {
+    id: variantId(definition, role, machine, point),
+    caseId: id,
+    title,
+    level,
+    why,
+    references,
+    role,
+    machine,
+    // A listening chardev has no reconnect option: QEMU refuses the combination.
+    reconnectMs: role === 'server' ? 0 : reconnectMs,
+    needs: [...new Set([...definition.needs, ...(fine ? ['reconnect-ms'] : [])])],
+    params: { ...params },
+    ...rest,
+  };
+}
+
+function variantId(definition: Case, role: Role, machine: MachineType, { params }: Point): string {
+  const parts = [
+    ...(definition.roles.length > 1 ? [`role=${role}`] : []),
+    ...Object.entries(params).map(([key, value]) => `${key}=${value}`),
+    ...(machine === defaultMachine ? [] : [`machine=${machine}`]),
+  ];
+  return parts.length > 0 ? `${definition.id}[${parts.join(',')}]` : definition.id;
+}

@@ -1,0 +1,14 @@
+export { builtinCases, loadCatalogue } from './catalogue.js';
+export type { Vocabulary } from './definition.js';
+export { durationPattern, parseDuration } from './duration.js';
+export { CaseError, type CaseErrorCode, CatalogueError, type Place } from './error.js';
+export { defaultMachine, expand, type Scope } from './expand.js';
+export { didYouMean, nearest } from './nearest.js';
+export { missing } from './needs.js';
+export { caseSchema } from './schema.js';
+export { picks, SelectorError, select } from './select.js';
+export { QemuGone, type Stage, StepFailed, StepTimeout } from './stage.js';
+export type { Case, Point, Step, Variant } from './types.js';
+export { verbs } from './verbs/index.js';
+export type { Verb } from './verbs/verb.js';
+export { vocabulary } from './vocabulary.js';

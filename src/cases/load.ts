@@ -1,0 +1,229 @@
+import type { z } from 'zod';
+import { head, repeat, type Setting, setting, stepList, type Vocabulary } from './definition.js';
+import { resolveDurations } from './duration.js';
+import { CaseError } from './error.js';
+import { bareDurations, caseErrors, show } from './issues.js';
+import { type Assignment, combinations, matches } from './matrix.js';
+import { didYouMean } from './nearest.js';
+import { fill, placeholders } from './placeholder.js';
+import { type Path, Source } from './source.js';
+import type { Case, Point, Step } from './types.js';
+
+/** @returns all mistakes of the file, or its case. */
+export function loadCase(file: string, text: string, vocabulary: Vocabulary): Case | CaseError[] {
+  try {
+    return new Loader(Source.parse(file, text), vocabulary).load();
+  } catch (error) {
+    if (error instanceof CaseError) return [error];
+    if (error instanceof Mistakes) return error.errors;
+    throw error;
+  }
+}
+
+/** Ends loading with the mistakes found so far; never leaves this module. */
+class Mistakes extends Error {
+  constructor(readonly errors: CaseError[]) {
+    super('the case has mistakes');
+  }
+}
+
+type Keys = Record<string, unknown>;
+type ShapeCode = 'ERR_CASE_SHAPE' | 'ERR_CASE_VERB';
+
+/** Loads one file. The first stage that finds mistakes reports all of its own; later stages rest on earlier ones. */
+class Loader {
+  constructor(
+    private readonly source: Source,
+    private readonly vocabulary: Vocabulary,
+  ) {}
+
+  load(): Case {
+    const whole = this.source.value;
+    const isMapping = whole !== null && typeof whole === 'object' && !Array.isArray(whole);
+    if (!isMapping) throw this.error('ERR_CASE_SHAPE', [], 'a mapping with the fields of a case', show(whole));
+    const fields = whole as Keys;
+    const settingKeys = [...Object.keys(setting.shape), 'steps'];
+    this.checkFields(Object.keys(fields), [...Object.keys(head.shape), ...settingKeys]);
+    const template = Object.fromEntries(Object.entries(fields).filter(([key]) => settingKeys.includes(key)));
+    const about = this.parse(
+      head,
+      Object.fromEntries(Object.entries(fields).filter(([key]) => !(key in template))),
+      [],
+    );
+    this.checkPlaceholders(template, Object.keys(about.matrix));
+    this.checkExclusions(about);
+    const points = combinations(about.matrix)
+      .filter((params) => !about.exclude.some((exclusion) => matches(params, exclusion)))
+      .map((params) => this.point(template, params));
+    if (points.length === 0)
+      throw this.error('ERR_CASE_MATRIX', ['exclude'], 'at least one combination to be left', 'none');
+    const { matrix: _, ...rest } = about;
+    return { ...rest, file: this.source.file, points };
+  }
+
+  private checkFields(given: readonly string[], known: readonly string[]): void {
+    const expected = `one of the fields ${known.join(', ')}`;
+    this.report(
+      given
+        .filter((key) => !known.includes(key))
+        .map((key) => this.error('ERR_CASE_SHAPE', [key], expected, show(key), didYouMean(key, known), 'key')),
+    );
+  }
+
+  /** Placeholders without a matrix key, and matrix keys without a placeholder. */
+  private checkPlaceholders(template: Keys, keys: readonly string[]): void {
+    const used = placeholders(template);
+    const unknown = used.filter(({ name }) => !keys.includes(name));
+    const idle = keys.filter((key) => !used.some(({ name }) => name === key));
+    this.report([
+      ...unknown.map(({ name, path }) =>
+        this.error(
+          'ERR_CASE_PLACEHOLDER',
+          path,
+          keys.length > 0
+            ? `a key of the matrix: ${keys.map((key) => `$${key}`).join(', ')}`
+            : 'no placeholder: there is no matrix',
+          `$${name}`,
+          didYouMean(name, keys),
+        ),
+      ),
+      ...idle.map((key) =>
+        this.error(
+          'ERR_CASE_MATRIX',
+          ['matrix', key],
+          `$${key} somewhere in the case`,
+          'no use of it',
+          'remove the key',
+          'key',
+        ),
+      ),
+    ]);
+  }
+
+  /** Each exclusion must speak of something that exists; it may name the role beside matrix keys. */
+  private checkExclusions({ matrix, exclude, roles }: z.output<typeof head>): void {
+    const known: Record<string, readonly unknown[]> = { ...matrix, role: roles };
+    this.report(
+      exclude.flatMap((exclusion, i) =>
+        Object.entries(exclusion).flatMap(([key, value]) => {
+          const path = ['exclude', i, key];
+          const values = known[key];
+          if (!values)
+            return [
+              this.error(
+                'ERR_CASE_MATRIX',
+                path,
+                `one of ${Object.keys(known).join(', ')}`,
+                show(key),
+                didYouMean(key, Object.keys(known)),
+                'key',
+              ),
+            ];
+          if (!values.includes(value))
+            return [this.error('ERR_CASE_MATRIX', path, `one of ${values.join(', ')}`, show(value))];
+          return [];
+        }),
+      ),
+    );
+  }
+
+  private point(template: Keys, params: Assignment): Point {
+    const { steps: written, ...rest } = fill(template, params) as Keys;
+    const given = this.parseTimed(setting, rest, []);
+    this.checkProfile(given.profile);
+    const flat = this.unroll(this.parse(stepList, written, ['steps']), ['steps']);
+    const { total } = resolveDurations(flat.map(({ step }) => step));
+    const steps = flat.map(({ step, path }) => this.step(step, path));
+    return { params, ...pointOf(given), steps, minimumMs: total };
+  }
+
+  private checkProfile(name: string | undefined): void {
+    const { profiles } = this.vocabulary;
+    if (name === undefined || profiles.includes(name)) return;
+    throw this.error(
+      'ERR_CASE_SHAPE',
+      ['profile'],
+      `one of ${profiles.join(', ')}`,
+      show(name),
+      didYouMean(name, profiles),
+    );
+  }
+
+  /** Writes `repeat` out, at any depth. */
+  private unroll(steps: readonly unknown[], base: Path): { step: unknown; path: Path }[] {
+    return steps.flatMap((step, i) => {
+      const path = [...base, i];
+      if (step === null || typeof step !== 'object' || !('repeat' in step) || Object.keys(step).length > 1)
+        return [{ step, path }];
+      const block = this.parse(repeat, step.repeat, [...path, 'repeat']);
+      const once = this.unroll(block.steps, [...path, 'repeat', 'steps']);
+      return Array.from({ length: block.times }, () => once).flat();
+    });
+  }
+
+  private step(step: unknown, path: Path): Step {
+    const names = [...this.vocabulary.verbs.map(({ name }) => name), 'repeat'];
+    const keys = step !== null && typeof step === 'object' && !Array.isArray(step) ? Object.keys(step) : [];
+    const [name] = keys;
+    if (name === undefined || keys.length !== 1)
+      throw this.error('ERR_CASE_VERB', path, 'a step of one verb, such as `await: ready`', show(step));
+    const verb = this.vocabulary.verbs.find((known) => known.name === name);
+    if (!verb) {
+      const hint = didYouMean(name, names);
+      throw this.error('ERR_CASE_VERB', [...path, name], `a verb: ${names.join(', ')}`, show(name), hint, 'key');
+    }
+    return { verb: name, params: this.parseTimed(verb.schema, (step as Keys)[name], [...path, name], 'ERR_CASE_VERB') };
+  }
+
+  private parse<T>(schema: z.ZodType<T>, value: unknown, base: Path): T {
+    return this.accept(schema, schema.safeParse(value), value, base, 'ERR_CASE_SHAPE');
+  }
+
+  /** Parses a value in which durations are written with their units. */
+  private parseTimed<T>(schema: z.ZodType<T>, value: unknown, base: Path, code: ShapeCode = 'ERR_CASE_SHAPE'): T {
+    this.report(
+      bareDurations(schema, value).map(({ path, got }) =>
+        this.error(code, [...base, ...path], 'a duration such as 200ms or 2.9s', show(got), 'a unit is missing'),
+      ),
+    );
+    return this.accept(schema, schema.safeParse(resolveDurations(value).value), value, base, code);
+  }
+
+  private accept<T>(
+    schema: z.ZodType<T>,
+    result: z.ZodSafeParseResult<T>,
+    value: unknown,
+    base: Path,
+    code: ShapeCode,
+  ): T {
+    if (result.success) return result.data;
+    throw new Mistakes(caseErrors(code, this.source, base, schema, value, result.error));
+  }
+
+  private error(
+    code: CaseError['code'],
+    path: Path,
+    expected: string,
+    got: string,
+    hint?: string,
+    of?: 'key',
+  ): CaseError {
+    return new CaseError(code, this.source.at(path, of), expected, got, hint);
+  }
+
+  private report(errors: CaseError[]): void {
+    if (errors.length > 0) throw new Mistakes(errors);
+  }
+}
+
+function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params' | 'steps' | 'minimumMs'> {
+  const { queues, reconnect, memory } = qemu;
+  return {
+    start,
+    driver,
+    queuePairs: queues,
+    reconnectMs: reconnect,
+    memory,
+    ...(profile !== undefined && { profile }),
+  };
+}

@@ -1,0 +1,53 @@
+import { nearest } from './nearest.js';
+import type { Variant } from './types.js';
+
+/** A selector that names nothing in the catalogue. */
+export class SelectorError extends Error {
+  override readonly name = 'SelectorError';
+  readonly code = 'ERR_SELECTOR';
+
+  constructor(
+    readonly selector: string,
+    readonly hint: string,
+  ) {
+    super(`nothing in the catalogue is called ${selector}`);
+  }
+}
+
+const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+/**
+ * Whether a selector picks a variant: `*` stands for anything; otherwise the variant's whole id, or the case's id or its
+ * first components (`server.absence` picks `server.absence.beyond-timer`, not `server.absences`).
+ */
+export function picks(selector: string, variant: Pick<Variant, 'id' | 'caseId'>): boolean {
+  if (selector.includes('*')) {
+    const pattern = new RegExp(`^${selector.split('*').map(literal).join('.*')}$`);
+    return pattern.test(variant.id) || pattern.test(variant.caseId);
+  }
+  return selector === variant.id || selector === variant.caseId || variant.caseId.startsWith(`${selector}.`);
+}
+
+/** The ids that a mistyped selector may have meant. */
+function hintFor(selector: string, variants: readonly Variant[]): string {
+  const [caseId = selector] = selector.split('[');
+  const same = variants.filter((variant) => variant.caseId === caseId).map(({ id }) => id);
+  if (same.length > 0) return `its variants are ${same.join(' ')}`;
+  const prefixes = variants.flatMap(({ caseId: id }) =>
+    id.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.')),
+  );
+  const names = nearest(selector, [...new Set(prefixes)]);
+  return names.length > 0 ? `did you mean ${names.join(' or ')}?` : 'see `vhost-reconnect list`';
+}
+
+/**
+ * The variants that any of the selectors picks, in the order of the catalogue; all of them without a selector.
+ * @throws SelectorError for a selector that picks nothing.
+ */
+export function select(variants: readonly Variant[], selectors: readonly string[]): Variant[] {
+  for (const selector of selectors)
+    if (!variants.some((variant) => picks(selector, variant)))
+      throw new SelectorError(selector, hintFor(selector, variants));
+  if (selectors.length === 0) return [...variants];
+  return variants.filter((variant) => selectors.some((selector) => picks(selector, variant)));
+}

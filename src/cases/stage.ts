@@ -1,0 +1,63 @@
+import type { Peer } from '../peer/index.js';
+import type { Json, Ms, Recorder } from '../timeline/index.js';
+import type { Variant } from './types.js';
+
+/** What a verb can do: the face of a running variant. The runner implements it. */
+export interface Stage {
+  readonly variant: Variant;
+  readonly recorder: Recorder;
+  readonly peer: Peer;
+
+  /** Waits until `test` holds; it is asked again after every event. @throws StepTimeout, QemuGone */
+  until(what: string, test: () => boolean): Promise<void>;
+  /** Lets scheduled time pass: an absence. @throws QemuGone as soon as QEMU is gone */
+  pass(ms: Ms): Promise<void>;
+
+  /** Waits for QMP; then, where the variant has a driver, starts it unless it runs. @throws StepTimeout, QemuGone */
+  bringUp(): Promise<void>;
+  /** Whether the current session's init handshake is through: owner set and every ring's call fd received. */
+  handshakeDone(): boolean;
+  /** Whether every ring of the driver's pairs is started and enabled. True without a driver. */
+  ringsRunning(): boolean;
+  /** Reads the guest-visible link bit now; undefined without a driver. */
+  readLink(): Promise<boolean | undefined>;
+  /** Whether the chardev says it is connected, read now. */
+  readConnected(): Promise<boolean>;
+  /** Reads now everything that is otherwise sampled at intervals: heartbeat, chardev, descriptors, socket path. */
+  sample(): Promise<void>;
+
+  /** Sends packets both ways; see the verb `traffic`. */
+  traffic(packets: number, inFlight: boolean): Promise<void>;
+  /** Resets the guest driver, or starts it anew. */
+  driver(action: 'start' | 'reset'): Promise<void>;
+  /** Executes a QMP command, recorded. @throws StepFailed with QEMU's error */
+  qmp(execute: string, args?: Json): Promise<Json>;
+  /** Sends QMP quit without waiting for the end. */
+  sendQuit(): void;
+  /** Puts a listener of ours in place of QEMU's socket for a while, then puts QEMU's back. */
+  decoy(ms: Ms): Promise<void>;
+}
+
+/** A step's event did not come in time. Whether that is QEMU's fault is for the requirements to say. */
+export class StepTimeout extends Error {
+  constructor(readonly what: string) {
+    super(`${what}: not within the deadline`);
+    this.name = 'StepTimeout';
+  }
+}
+
+/** QEMU's process ended during a step. */
+export class QemuGone extends Error {
+  constructor() {
+    super('QEMU is gone');
+    this.name = 'QemuGone';
+  }
+}
+
+/** A step could not be done as the case asks: the schedule did not happen. */
+export class StepFailed extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'StepFailed';
+  }
+}

@@ -1,0 +1,69 @@
+import type { MachineType } from '../qemu/index.js';
+import type { Json, Ms, Role } from '../timeline/index.js';
+import type { Scalar } from './placeholder.js';
+
+/** One step, ready to run: `params` is what the verb's schema made of the file's value. */
+export interface Step {
+  verb: string;
+  params: unknown;
+}
+
+/** One combination of the matrix. */
+export interface Point {
+  params: Readonly<Record<string, Scalar>>;
+  driver: 'none' | 'linux';
+  queuePairs: number;
+  /** For the client role; 0 = never. */
+  reconnectMs: Ms;
+  /** Guest RAM in bytes. */
+  memory: number;
+  start: 'peer-first' | 'qemu-first';
+  profile?: string;
+  steps: readonly Step[];
+  minimumMs: Ms;
+}
+
+/** A loaded and fully validated case. */
+export interface Case {
+  id: string;
+  title: string;
+  level: 'must' | 'should' | 'info';
+  why: string;
+  references: readonly string[];
+  roles: readonly Role[];
+  machines: readonly MachineType[];
+  needs: readonly string[];
+  /** Path of its file, relative to the working directory where that is shorter. */
+  file: string;
+  points: readonly Point[];
+  exclude: readonly Readonly<Record<string, Scalar>>[];
+}
+
+/** One run of a case: one role, one machine, one combination of the matrix. */
+export interface Variant {
+  /** `case-id[key=value,...]`: the role where the case has both, the matrix, the machine unless it is q35. */
+  id: string;
+  caseId: string;
+  title: string;
+  level: 'must' | 'should' | 'info';
+  why: string;
+  references: readonly string[];
+  role: Role;
+  machine: MachineType;
+  driver: 'none' | 'linux';
+  queuePairs: number;
+  /** QEMU's reconnect interval; 0 = never, and always 0 for a server. */
+  reconnectMs: Ms;
+  /** Guest RAM in bytes. */
+  memory: number;
+  /** Whether the peer is there before QEMU starts. */
+  start: 'peer-first' | 'qemu-first';
+  /** The profile that the case asks for; absent = the run's. */
+  profile?: string;
+  /** What the binary must have, by the names of needs.ts. */
+  needs: readonly string[];
+  steps: readonly Step[];
+  params: Record<string, Json>;
+  /** Sum of the durations that the steps ask for: the variant cannot be shorter. */
+  minimumMs: Ms;
+}

@@ -1,0 +1,23 @@
+import { awaitEvent } from './await.js';
+import { decoy } from './decoy.js';
+import { driver } from './driver.js';
+import { peer } from './peer.js';
+import { qmp } from './qmp.js';
+import { quit } from './quit.js';
+import { restart } from './restart.js';
+import { secondClient } from './second-client.js';
+import { traffic } from './traffic.js';
+import type { Verb } from './verb.js';
+
+/** All step verbs, in the order that help lists them. */
+export const verbs: readonly Verb[] = [
+  peer,
+  awaitEvent,
+  traffic,
+  restart,
+  secondClient,
+  decoy,
+  driver,
+  qmp,
+  quit,
+] as Verb[];

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { type Back, type Leave, type PathFate, profiles } from '../../peer/index.js';
+import { frontEndRequests } from '../../wire/index.js';
+import { duration } from '../duration.js';
+import { type Stage, StepFailed } from '../stage.js';
+import type { Verb } from './verb.js';
+
+const schema = z.strictObject({
+  leave: z
+    .enum(['close', 'abort', 'half-message'])
+    .default('close')
+    .describe(
+      'How it leaves: close = orderly, rings drained; abort = with bytes of QEMU unread (ECONNRESET); half-message = after half of a message',
+    ),
+  away: z
+    .union([duration, z.literal('before-leave')])
+    .describe(
+      'How long it stays away; before-leave: the returning connection waits in the backlog already (server role)',
+    ),
+  path: z
+    .enum(['keep', 'remove', 'listening'])
+    .default('keep')
+    .describe(
+      "The peer's path meanwhile (client role): keep = the stale file refuses, remove = it is gone, listening = only the connection drops",
+    ),
+  back: z
+    .union([
+      z.enum(['same', 'never']),
+      z.strictObject({
+        profile: z.enum(Object.keys(profiles) as [string, ...string[]]).optional(),
+        stall: z
+          .enum(frontEndRequests.map(({ name }) => name))
+          .optional()
+          .describe('The message that the returning peer never answers'),
+      }),
+    ])
+    .default('same')
+    .describe('What comes back'),
+});
+
+type Restart = z.output<typeof schema>;
+
+export const restart: Verb<Restart> = {
+  name: 'restart',
+  help: 'The peer leaves and, unless never, comes back.',
+  schema,
+  async run(stage, { leave, away, path, back }) {
+    if (leave === 'abort') await leaveBytesUnread(stage);
+    if (away === 'before-leave') return stage.peer.overtake(leave, whatComesBack(back));
+    await stage.peer.leave(leave as Leave, path as PathFate);
+    await stage.pass(away);
+    if (back !== 'never') await stage.peer.arrive(whatComesBack(back));
+  },
+};
+
+function whatComesBack(back: Restart['back']): Back {
+  if (typeof back === 'string') return {};
+  return {
+    ...(back.profile ? { profile: profiles[back.profile]! } : {}),
+    ...(back.stall ? { fault: { stall: back.stall } } : {}),
+  };
+}
+
+/**
+ * On unix sockets only unread bytes make a close abrupt (unix_release_sock sets ECONNRESET). A vhost-user front-end is
+ * silent in steady state; announce-self makes it send SEND_RARP without waiting for an answer.
+ */
+async function leaveBytesUnread(stage: Stage): Promise<void> {
+  const session = stage.peer.session;
+  if (!session) throw new StepFailed('abort: the peer has no session to leave');
+  session.stopReading();
+  await stage.qmp('announce-self', { initial: 50, max: 50, rounds: 1, step: 50 });
+  if (session.unread === 0) throw new StepFailed('abort: QEMU sent nothing that could stay unread');
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+import type { Io } from './io.js';
+
+const EXIT_USAGE = 2;
+
+/** A reader that has seen enough (`| head`) is no error. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
+const io: Io = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  cwd: process.cwd(),
+  onInterrupt(listener) {
+    const signals = ['SIGINT', 'SIGTERM'] as const;
+    for (const signal of signals) process.on(signal, listener);
+    return () => {
+      for (const signal of signals) process.off(signal, listener);
+    };
+  },
+  exitNow: (code) => process.exit(code),
+};
+
+/** Loaded late: the native library fails to load on a platform that it was not built for, and that needs words. */
+async function load(): Promise<typeof import('./cli.js') | undefined> {
+  try {
+    return await import('./cli.js');
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    io.stderr.write(`vhost-reconnect: it cannot run here: ${message} (Linux with Node.js 20.19 or newer is needed)\n`);
+    return undefined;
+  }
+}
+
+const cli = await load();
+process.exitCode = cli ? await cli.main(process.argv.slice(2), io) : EXIT_USAGE;

@@ -1,0 +1,124 @@
+import { resolve } from 'node:path';
+import type { Argv, CommandModule } from 'yargs';
+import { missing, type Variant } from '../cases/index.js';
+import { registry } from '../contract/index.js';
+import { DEFAULT_PROFILE } from '../peer/index.js';
+import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
+import { ConsoleReporter, JsonReporter, JunitReporter } from '../report/index.js';
+import { defaultJobs, run } from '../runner/index.js';
+import { readCatalogue, selectVariants } from './catalogue.js';
+import { type Context, EXIT, type Io } from './io.js';
+import { type LogLevel, logReporter, openLog } from './log.js';
+import { runOptions, selectionOptions, withSettings } from './options.js';
+import { isFileTrouble, makeOut, unwritable } from './out.js';
+import { tester } from './package.js';
+import { UsageError } from './usage-error.js';
+
+const build = (argv: Argv) =>
+  runOptions(selectionOptions(argv))
+    .check(({ jobs, repeat }) => {
+      for (const [name, value] of Object.entries({ jobs, repeat }))
+        if (value !== undefined && !(Number.isInteger(value) && value >= 1))
+          throw new UsageError('ERR_USAGE', `--${name} takes a whole number from 1 up, not ${value}`);
+      return true;
+    })
+    .example('$0 run', 'everything that this QEMU can run')
+    .example('$0 run server.absence --qemu ./build/qemu-system-x86_64', 'one theme against a build of your own')
+    .example("$0 run 'server.absence.beyond-timer[absence=3.1s,driver=none,leave=close]'", 'one variant');
+
+export type RunArguments = ReturnType<ReturnType<typeof build>['parseSync']> & { log?: string; logLevel?: LogLevel };
+
+/** `run`: the main job. */
+export function runCommand({ io, settings, exit }: Context): CommandModule<object, RunArguments> {
+  return {
+    command: 'run [selector..]',
+    describe: 'Run cases against a QEMU and judge what it does',
+    builder: (argv: Argv) =>
+      build(
+        withSettings(argv, settings, 'role', 'machine', 'cases', 'qemu', 'accel', 'profile', 'jobs', 'repeat', 'out'),
+      ),
+    handler: async (argv) => exit(await execute(io, argv)),
+  };
+}
+
+async function execute(io: Io, argv: RunArguments): Promise<number> {
+  const log = openLog(io, argv.logLevel ?? (argv.log === undefined ? 'warn' : 'info'), argv.log);
+  const cases = await readCatalogue(io, argv.cases);
+  const variants = selectVariants(cases, argv.selector, { roles: argv.role, machines: argv.machine });
+  const path = await findQemu(argv.qemu);
+  const out = makeOut(resolve(io.cwd, argv.out));
+  const facts = await probe(path);
+  log.info({ qemu: facts.path, version: facts.versionText, selected: variants.length }, 'QEMU probed');
+  const plan = planFor(variants, facts);
+  const profile = argv.profile ?? DEFAULT_PROFILE;
+  const jobs = argv.jobs ?? defaultJobs();
+  const { role: roles, machine: machines, selector: selectors, accel, repeat } = argv;
+  const { signal, end } = interruption(io);
+  try {
+    const result = await run({
+      ...plan,
+      facts,
+      profile,
+      accel,
+      jobs,
+      repeat,
+      out,
+      reporters: [
+        logReporter(log),
+        new JsonReporter(),
+        new JunitReporter(registry),
+        // Last: its summary says that the reports are there.
+        new ConsoleReporter({ ...io, contract: registry, quiet: argv.quiet }),
+      ],
+      signal,
+      selection: { selectors, roles, machines, profiles: [profile], repeat, jobs },
+      tester,
+      reproduce: ({ id }) => command(['run', id, ...reproduction(argv, facts, profile)]),
+    });
+    return result.exitCode;
+  } catch (error) {
+    throw isFileTrouble(error, out) ? unwritable(out, error) : error;
+  } finally {
+    end();
+  }
+}
+
+/** Options without which a variant would run otherwise. */
+function reproduction(argv: RunArguments, facts: QemuFacts, profile: string): string[] {
+  return [
+    ...['--qemu', facts.path],
+    ...(profile === DEFAULT_PROFILE ? [] : ['--profile', profile]),
+    ...(argv.accel === 'auto' ? [] : ['--accel', argv.accel]),
+    ...argv.cases.flatMap((dir) => ['--cases', dir]),
+  ];
+}
+
+/** A command line for a shell. */
+function command(words: readonly string[]): string {
+  const quote = (word: string) => (/^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+  return [tester.name, ...words].map(quote).join(' ');
+}
+
+function planFor(selected: readonly Variant[], facts: QemuFacts) {
+  const judged = selected.map((variant) => ({ variant, reason: missing(variant, facts) }));
+  const variants = judged.filter(({ reason }) => reason === undefined).map(({ variant }) => variant);
+  const skipped = judged.flatMap(({ variant, reason }) => (reason === undefined ? [] : [{ variant, reason }]));
+  if (variants.length === 0)
+    throw new UsageError(
+      'ERR_NOTHING_RUNS',
+      `${facts.path} can run none of the ${skipped.length} selected variants: ${skipped[0]?.reason}`,
+      'choose another QEMU, machine or case',
+    );
+  return { variants, skipped };
+}
+
+/** The first interrupt ends the run in order, with its reports; the second ends the process. */
+function interruption(io: Io): { signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  const end = io.onInterrupt(() => {
+    if (controller.signal.aborted) return io.exitNow(EXIT.interrupted);
+    io.stderr.write('\ninterrupted: stopping and writing reports; once more to stop at once\n');
+    controller.abort();
+  });
+  return { signal: controller.signal, end };
+}

@@ -1,0 +1,145 @@
+import type { Ms, Timeline } from '../timeline/index.js';
+import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { servedSessions, servedTogether, serviceStart, sessionViews } from './sessions.js';
+import { horizon, type Span, spent, uncovered } from './timing.js';
+
+/** TCPChardevState of QEMU's chardev/char-socket.c. */
+export type TcpChardevState = 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED';
+
+/** Where each state may go: the assertions of tcp_chr_change_state. */
+export const legalTransitions: Readonly<Record<TcpChardevState, readonly TcpChardevState[]>> = {
+  DISCONNECTED: ['CONNECTING'],
+  CONNECTING: ['CONNECTED', 'DISCONNECTED'],
+  CONNECTED: ['DISCONNECTED'],
+};
+
+/** One state as seen from outside. CONNECTING is never seen for itself: it is on the way to every connection. */
+export interface Observation {
+  state: TcpChardevState;
+  t: Ms;
+  seq: number;
+  session: number;
+}
+
+/** A transition that the table does not have. */
+export interface IllegalTransition {
+  from: TcpChardevState;
+  to: TcpChardevState;
+  seen: string;
+  events: number[];
+}
+
+/** What the sessions and the chardev's own word say about its states. */
+export interface ChardevHistory {
+  sequence: Observation[];
+  illegal: IllegalTransition[];
+}
+
+/** The contract's bound for the chardev to notice a change of the connection (defect:server-peer-gone-not-noticed). */
+const NOTICE_MS = 1000;
+
+/** The chardev's word is asked for in rounds, and not at all while QMP is silent. */
+const WATCH_MS = 1000;
+
+/** The states that a timeline shows. A session counts from QEMU's first message on it (server) or its dial (client). */
+export function observe(t: Timeline): ChardevHistory {
+  const moves = servedSessions(t).flatMap((view) => {
+    const up = serviceStart(view);
+    if (!up) return [];
+    return [
+      { seq: up.seq, t: up.t, session: view.session, up: true },
+      ...(view.close ? [{ seq: view.close.seq, t: view.close.t, session: view.session, up: false }] : []),
+    ];
+  });
+  moves.sort((a, b) => a.seq - b.seq);
+  const sequence: Observation[] = moves.flatMap(({ t: at, seq, session, up }) =>
+    (up ? (['CONNECTING', 'CONNECTED'] as const) : (['DISCONNECTED'] as const)).map((state) => ({
+      state,
+      t: at,
+      seq,
+      session,
+    })),
+  );
+  return { sequence, illegal: [...twoAtOnce(t), ...contradictions(t)] };
+}
+
+/** A connection while another was served: CONNECTED can only go to DISCONNECTED. */
+function twoAtOnce(t: Timeline): IllegalTransition[] {
+  return servedTogether(t).map(({ first, second, start }) => ({
+    from: 'CONNECTED',
+    to: 'CONNECTING',
+    seen: `session ${second.session} was served while session ${first.session} was`,
+    events: [...new Set([first.open.seq, second.open.seq, start.seq])],
+  }));
+}
+
+/** The chardev's own word against the connections that there were. */
+function contradictions(t: Timeline): IllegalTransition[] {
+  const end = horizon(t).t;
+  const states = t.all('chardev.state');
+  const open = sessionViews(t).map((view) => ({ from: view.open.t, to: view.to }));
+  const served = servedSessions(t).flatMap((view) =>
+    view.handshake.complete ? [{ from: view.handshake.complete.t, to: view.to }] : [],
+  );
+  return states.flatMap((state, i) => {
+    const said: Span = { from: state.t, to: Math.min(states[i + 1]?.t ?? Infinity, end) };
+    const wrong = state.connected ? uncovered(said, open) : served.flatMap((span) => shared(said, span));
+    return wrong
+      .filter((span) => confirmed(t, span))
+      .map((span): IllegalTransition => {
+        const time = ms(span.to - span.from);
+        return state.connected
+          ? {
+              from: 'DISCONNECTED',
+              to: 'CONNECTED',
+              seen: `the chardev says connected for ${time} without any connection`,
+              events: [state.seq],
+            }
+          : {
+              from: 'CONNECTED',
+              to: 'DISCONNECTED',
+              seen: `the chardev says disconnected for ${time} of a served connection`,
+              events: [state.seq],
+            };
+      });
+  });
+}
+
+function shared(a: Span, b: Span): Span[] {
+  const both = { from: Math.max(a.from, b.from), to: Math.min(a.to, b.to) };
+  return both.from < both.to ? [both] : [];
+}
+
+/** Whether the chardev had time to notice, and was asked after that: a heartbeat was answered. */
+function confirmed(t: Timeline, { from, to }: Span): boolean {
+  if (spent(t, from, to) <= NOTICE_MS + WATCH_MS) return false;
+  return t.all('qmp.heartbeat').some((beat) => beat.sent >= from + NOTICE_MS && beat.sent + beat.latency < to);
+}
+
+export const M1: Requirement = {
+  id: 'M1',
+  title: 'The chardev follows its state machine',
+  sentence: 'The chardev goes DISCONNECTED, CONNECTING, CONNECTED and back, and what it says of itself is true.',
+  level: 'must',
+  label: 'contract',
+  sources: ['qemu:chardev/char-socket.c#tcp_chr_change_state', 'defect:server-peer-gone-not-noticed'],
+  allowed: `One connection at a time; connected and disconnected as they are, ${NOTICE_MS + WATCH_MS} ms after a change at the latest.`,
+  judge(t) {
+    const { sequence, illegal } = observe(t);
+    if (sequence.length === 0 && illegal.length === 0) return notApplicable('no connection was made');
+    const breaks: Break[] = illegal.map(({ from, to, seen, events }) => ({
+      kind: 'violation',
+      seen: `${from} to ${to}: ${seen}`,
+      events,
+    }));
+    const connected = sequence.filter(({ state }) => state === 'CONNECTED');
+    return judged(
+      breaks,
+      hold(
+        `${counted(connected.length, 'connection')}, ${counted(sequence.length, 'transition')}, all of them legal`,
+        connected.map(({ seq }) => seq),
+      ),
+    );
+  },
+};

@@ -1,0 +1,187 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { contextOf } from './body.js';
+import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { type Loss, losses } from './sessions.js';
+import { horizon, type Span, spent } from './timing.js';
+
+/** Timers of QEMU and the tester's clock round differently; measured 1000-1010 ms for 1000. */
+const EARLY_MS = 20;
+
+/** On top of two intervals: QEMU may just have missed the listener when it came, then waits once more and connects. */
+const LATE_MS = 500;
+
+/** QEMU's way from a lost connection to `disconnected`, as its chardev reports it. */
+const DISCONNECTED_MS = 1000;
+
+/** The latest that a QEMU with this interval redials a peer that listens. */
+const latest = (interval: number): number => 2 * interval + LATE_MS;
+
+/** When the peer listened (client role). */
+function listening(t: Timeline): Span[] {
+  return t
+    .all('peer.listen')
+    .filter((listen) => !listen.decoy)
+    .map((listen) => ({ from: listen.t, to: t.first('peer.unlisten', (e) => !e.decoy, listen.seq)?.t ?? t.end }));
+}
+
+/** The parts of a span in which the peer listened. */
+function listenedIn(t: Timeline, span: Span): Span[] {
+  return listening(t)
+    .map((listen) => ({ from: Math.max(listen.from, span.from), to: Math.min(listen.to, span.to) }))
+    .filter((part) => part.to > part.from);
+}
+
+/**
+ * Losses after QEMU's start-up. While the netdev waits for its first handshake it dials again at once, with or without an
+ * interval (net_vhost_user_init, tcp_chr_wait_connected).
+ */
+function lossesWhenUp(t: Timeline): Loss[] {
+  const ready = t.first('qmp.ready')?.t ?? Infinity;
+  return losses(t).filter((loss) => loss.close.t >= ready);
+}
+
+/** The connection that QEMU made next after a loss. */
+function redial(t: Timeline, loss: Loss): EventOf<'session.open'> | undefined {
+  return t.first('session.open', (open) => open.by === 'accept', loss.close.seq);
+}
+
+function early(t: Timeline, loss: Loss, open: EventOf<'session.open'>, interval: number): Break[] {
+  const after = open.t - loss.close.t;
+  // The close may have been noticed late, which makes the redial look early.
+  const tolerance = EARLY_MS + t.starved(loss.close.t - interval, open.t);
+  if (after >= interval - tolerance) return [];
+  const seen = `redialled ${ms(after)} after session ${loss.view.session} ended, interval ${ms(interval)}`;
+  return [{ kind: 'violation', seen, events: [loss.close.seq, open.seq] }];
+}
+
+function late(t: Timeline, loss: Loss, open: EventOf<'session.open'> | undefined, interval: number): Break[] {
+  const to = open?.t ?? horizon(t).t;
+  return listenedIn(t, { from: loss.close.t, to }).flatMap((span) => {
+    const wait = spent(t, span.from, span.to);
+    if (wait <= latest(interval)) return [];
+    const what = open && open.t === span.to ? `redialled only after ${ms(wait)}` : `no connection in ${ms(wait)}`;
+    return {
+      kind: 'violation',
+      seen: `${what} of listening after session ${loss.view.session} ended, interval ${ms(interval)}`,
+      events: open ? [loss.close.seq, open.seq] : [loss.close.seq],
+    };
+  });
+}
+
+export const R12: Requirement = {
+  id: 'R12',
+  title: 'A dialling QEMU comes back in time',
+  sentence:
+    'A dialling QEMU with a reconnect interval R dials again R after the loss, then every R until it succeeds, and not earlier.',
+  level: 'must',
+  label: 'contract',
+  sources: ['qemu:chardev/char-socket.c#qemu_chr_socket_restart_timer', 'qemu:qapi/char.json#ChardevSocket'],
+  allowed: `Not before R (less ${EARLY_MS} ms), and within 2 R + ${LATE_MS} ms of listening.`,
+  judge(t) {
+    const context = contextOf(t);
+    if (context?.role !== 'client' || context.reconnectMs <= 0)
+      return notApplicable('QEMU does not dial on an interval');
+    const interval = context.reconnectMs;
+    const all = losses(t);
+    const breaks: Break[] = [];
+    const redials: string[] = [];
+    const events: number[] = [];
+    const up = new Set(lossesWhenUp(t));
+    for (const loss of all) {
+      const open = redial(t, loss);
+      if (open && up.has(loss)) breaks.push(...early(t, loss, open, interval));
+      breaks.push(...late(t, loss, open, interval));
+      if (!open) continue;
+      const [last] = listenedIn(t, { from: loss.close.t, to: open.t }).slice(-1);
+      const came = last && last.from > loss.close.t ? `, ${ms(open.t - last.from)} after the peer listened again` : '';
+      redials.push(`${ms(open.t - loss.close.t)} after the loss${came}`);
+      events.push(loss.close.seq, open.seq);
+    }
+    if (breaks.length === 0 && redials.length === 0) return notApplicable('no loss was followed long enough');
+    return judged(breaks, hold(`redialled ${redials.join('; ')}; interval ${ms(interval)}`, events));
+  },
+};
+
+export const R13: Requirement = {
+  id: 'R13',
+  title: 'Without an interval there is no redial',
+  sentence: 'A dialling QEMU without a reconnect interval does not dial again, and keeps running disconnected.',
+  level: 'must',
+  label: 'contract',
+  sources: ['qemu:chardev/char-socket.c#tcp_chr_disconnect_locked', 'qemu:qapi/char.json#ChardevSocket'],
+  allowed: `No connection after the first loss; the chardev says disconnected from ${DISCONNECTED_MS} ms after it.`,
+  judge(t) {
+    const context = contextOf(t);
+    if (context?.role !== 'client' || context.reconnectMs > 0)
+      return notApplicable('QEMU redials by configuration, or listens');
+    const loss = lossesWhenUp(t)[0];
+    if (!loss) return notApplicable('no connection was lost');
+    const open = redial(t, loss);
+    if (open) {
+      const seen = `dialled ${ms(open.t - loss.close.t)} after session ${loss.view.session} ended, without an interval`;
+      return broken('violation', seen, [loss.close.seq, open.seq]);
+    }
+    const state = t.first(
+      'chardev.state',
+      (e) => e.connected && spent(t, loss.close.t, e.t) > DISCONNECTED_MS,
+      loss.close.seq,
+    );
+    if (state) {
+      const seen = `the chardev says connected ${ms(state.t - loss.close.t)} after the last connection ended`;
+      return broken('violation', seen, [loss.close.seq, state.seq]);
+    }
+    const watched = horizon(t).t - loss.close.t;
+    return hold(`no dial in the ${ms(watched)} after session ${loss.view.session} ended`, [loss.close.seq]);
+  },
+};
+
+export const R14: Requirement = {
+  id: 'R14',
+  title: 'A peer that is not there yet is waited for',
+  sentence:
+    'A dialling QEMU that finds no listener at its start retries like after a loss, and then opens exactly one connection.',
+  level: 'must',
+  label: 'regression',
+  sources: [
+    'qemu:chardev/char-socket.c#tcp_chr_wait_connected',
+    'defect:client-initial-connect-not-retried',
+    'defect:duplicate-initial-connection-hang',
+  ],
+  allowed: `One connection within 2 R + ${LATE_MS} ms of the peer listening; QEMU does not give up.`,
+  judge(t) {
+    const context = contextOf(t);
+    if (context?.role !== 'client' || context.reconnectMs <= 0)
+      return notApplicable('QEMU does not dial on an interval');
+    const spawn = t.first('qemu.spawn');
+    const listen = t.first('peer.listen', (e) => !e.decoy);
+    if (!spawn || (listen && listen.seq < spawn.seq)) return notApplicable('the peer was there before QEMU');
+    const open = t.first('session.open');
+    const exit = t.first('qemu.exit');
+    const refused = t.first('qemu.stderr', ({ line }) => /failed to connect/i.test(line));
+    if (!open && exit && exit.asked === undefined && refused) {
+      const seen = `QEMU gave up with exit ${exit.signal ?? exit.code}: ${refused.line}`;
+      return broken('violation', seen, [spawn.seq, refused.seq, exit.seq]);
+    }
+    if (!listen) return notApplicable('the peer never listened');
+    const wait = spent(t, listen.t, open?.t ?? horizon(t).t);
+    if (wait > latest(context.reconnectMs))
+      return broken('violation', `${open ? 'connected only' : 'no connection'} after ${ms(wait)} of listening`, [
+        listen.seq,
+        ...(open ? [open.seq] : []),
+      ]);
+    if (!open) return notApplicable('the peer did not listen long enough');
+    const firstClose = t.first('session.close', (close) => close.session === open.session);
+    const beside = t.all('session.open').filter((e) => e.seq > open.seq && e.seq < (firstClose?.seq ?? Infinity));
+    if (beside.length > 0)
+      return broken('violation', `${counted(beside.length + 1, 'connection')} at the start instead of one`, [
+        open.seq,
+        ...beside.map((e) => e.seq),
+      ]);
+    const absent = listen.t - spawn.t;
+    return hold(`one connection, ${ms(open.t - listen.t)} after the peer listened (${ms(absent)} after QEMU's start)`, [
+      listen.seq,
+      open.seq,
+    ]);
+  },
+};

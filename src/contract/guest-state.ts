@@ -1,0 +1,62 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { bodyIn, toBig } from './body.js';
+import { perTimeline } from './timing.js';
+
+/** What the guest negotiated between two resets of the device. */
+export interface DriverPeriod {
+  /** seq of the reset that began it; -1 for the first. */
+  fromSeq: number;
+  /** seq of the reset that ended it; Infinity for the last. */
+  toSeq: number;
+  /** When it ended; Infinity for the last. */
+  to: number;
+  features?: EventOf<'driver.features'>;
+  ready?: EventOf<'driver.ready'>;
+}
+
+/** The periods in order; there is always one. A reset of the whole machine resets the device too. */
+export const driverPeriods = perTimeline((t: Timeline): readonly DriverPeriod[] => {
+  const resets = [...t.all('driver.reset'), ...t.all('qmp.command').filter((c) => c.execute === 'system_reset')].sort(
+    (a, b) => a.seq - b.seq,
+  );
+  return [undefined, ...resets].map((reset, i) => {
+    const fromSeq = reset?.seq ?? -1;
+    const toSeq = resets[i]?.seq ?? Infinity;
+    const features = t.last('driver.features', (event) => event.seq > fromSeq, toSeq);
+    const ready = t.last('driver.ready', (event) => event.seq > fromSeq, toSeq);
+    return {
+      fromSeq,
+      toSeq,
+      to: resets[i]?.t ?? Infinity,
+      ...(features ? { features } : {}),
+      ...(ready ? { ready } : {}),
+    };
+  });
+});
+
+/** The period that event number `seq` falls into. */
+export function periodAt(t: Timeline, seq: number): DriverPeriod {
+  const periods = driverPeriods(t);
+  return periods.find((period) => seq > period.fromSeq && seq <= period.toSeq) ?? periods.at(-1)!;
+}
+
+/** The features that the guest accepted in a period; undefined before FEATURES_OK. */
+export function acceptedIn(period: DriverPeriod): bigint | undefined {
+  return toBig(period.features?.accepted);
+}
+
+/** The data rings that the driver uses (the control queue is QEMU's own). */
+export function ringsOf(ready: EventOf<'driver.ready'>): EventOf<'driver.ready'>['rings'] {
+  return ready.rings.filter((ring) => ring.index < 2 * ready.pairs);
+}
+
+/**
+ * Since when a guest that is up can expect running rings: not while `stop` or `set_link` hold them back by command.
+ * @returns undefined while held back at event number `seq`; else the moment the last hold ended (0 without any)
+ */
+export function freeSince(t: Timeline, seq: number): number | undefined {
+  const stop = t.last('qmp.command', (c) => c.execute === 'stop' || c.execute === 'cont', seq);
+  const link = t.last('qmp.command', (c) => c.execute === 'set_link', seq);
+  if (stop?.execute === 'stop' || bodyIn(link?.arguments ?? null, 'up') === false) return undefined;
+  return Math.max(stop?.t ?? 0, link?.t ?? 0);
+}

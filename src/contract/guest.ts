@@ -1,0 +1,130 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { allRunning, ranToTheEnd } from './ring-spans.js';
+import { type Loss, losses, servedSessions } from './sessions.js';
+import { horizon, spent } from './timing.js';
+
+/** From the loss to the guest's link going down, and from running rings to its going up; measured under 20 ms. */
+const LINK_MS = 1000;
+
+/** The guest may see a change before the tester recorded what caused it: the end of a stream, the last message. */
+const NOTICE_MS = 250;
+
+type Link = EventOf<'driver.link'>;
+
+/** The handshake that followed a loss: QEMU raises the link when it is complete. */
+function nextHandshake(t: Timeline, loss: Loss): EventOf<'wire.recv'> | undefined {
+  const completed = servedSessions(t).flatMap(({ handshake }) => handshake.complete ?? []);
+  return completed.filter((message) => message.seq > loss.close.seq).sort((a, b) => a.seq - b.seq)[0];
+}
+
+/**
+ * A loss must show as link down when QEMU had longer than the bound before the next handshake raised the link again.
+ * After a shorter absence both changes can fall between two looks of the guest, and nothing can be said.
+ */
+function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
+  const raised = nextHandshake(t, loss);
+  const until = Math.min(raised?.t ?? Infinity, horizon(t).t);
+  // Down already: an earlier loss, with both changes after it too close together to be seen.
+  const before = t.last('driver.link', () => true, loss.close.seq);
+  if (before && !before.up) return { down: before, breaks: [] };
+  const down = t.first('driver.link', (e) => !e.up && e.t <= until, loss.close.seq);
+  const wait = spent(t, loss.close.t, Math.max(loss.close.t, Math.min(until, down?.t ?? Infinity)));
+  if (wait <= LINK_MS) return { ...(down ? { down } : {}), breaks: [] };
+  const what = down ? `went down only ${ms(wait)} after` : `was still up ${ms(wait)} after`;
+  const events = down ? [loss.close.seq, down.seq] : [loss.close.seq];
+  return {
+    breaks: [{ kind: 'violation', seen: `the guest's link ${what} session ${loss.view.session} ended`, events }],
+  };
+}
+
+/** Once the rings of a session run, a link that was seen down must come up. */
+function missedUps(t: Timeline): Break[] {
+  return servedSessions(t).flatMap((view) => {
+    const running = allRunning(t, view);
+    if (!running) return [];
+    const before = t.last('driver.link', () => true, running.seq);
+    if (!before || before.up) return [];
+    const up = t.first('driver.link', (e) => e.up, running.seq);
+    const reset = t.first('driver.reset', () => true, running.seq);
+    const until = Math.min(up?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
+    const wait = spent(t, running.t, Math.max(running.t, until));
+    if (wait <= LINK_MS) return [];
+    const what = up ? `came up only ${ms(wait)} after` : `was still down ${ms(wait)} after`;
+    const seen = `the guest's link ${what} the rings of session ${view.session} ran`;
+    return [{ kind: 'violation', seen, events: up ? [running.seq, up.seq] : [running.seq] }];
+  });
+}
+
+/**
+ * Changes beyond those that losses and handshakes explain. They are counted over the whole run, not per loss: a change is
+ * recorded when the guest looks, which may be after the next loss.
+ */
+function surplus(t: Timeline, first: Link, changes: readonly Link[]): Break[] {
+  const lost = losses(t).map(({ close }) => close);
+  const raised = servedSessions(t).flatMap(({ handshake }) => handshake.complete ?? []);
+  // A link that was up at the first look was raised by a handshake before it.
+  const fresh = raised.filter((message) => !first.up || message.seq > first.seq);
+  return [
+    ...unexplained(t, changes, false, lost).map(
+      ({ link, nth }): Break => ({
+        kind: 'violation',
+        seen: `the guest's link went down ${counted(nth, 'time')} by ${counted(nth - 1, 'loss', 'losses')}`,
+        events: [link.seq],
+      }),
+    ),
+    ...unexplained(t, changes, true, fresh).map(
+      ({ link, nth }): Break => ({
+        kind: 'violation',
+        seen: `the guest's link went up ${counted(nth, 'time')} by ${counted(nth - 1, 'handshake')}`,
+        events: [link.seq],
+      }),
+    ),
+  ];
+}
+
+/** The first change in a direction that came before as many causes, with its number. */
+function unexplained(
+  t: Timeline,
+  changes: readonly Link[],
+  up: boolean,
+  causes: readonly { t: number }[],
+): { link: Link; nth: number }[] {
+  const end = horizon(t).t;
+  const ways = changes.filter((change) => change.up === up && change.t < end);
+  const index = ways.findIndex(
+    (change, i) => causes.filter((cause) => cause.t <= change.t + NOTICE_MS + t.starved(change.t, cause.t)).length <= i,
+  );
+  return index < 0 ? [] : [{ link: ways[index]!, nth: index + 1 }];
+}
+
+export const R31: Requirement = {
+  id: 'R31',
+  title: 'The guest sees the link go down and up',
+  sentence: "When a peer is lost the guest's link goes down, and up again after the rings were set up anew, once each.",
+  level: 'must',
+  label: 'contract',
+  sources: ['qemu:net/vhost-user.c#chr_closed_bh', 'qemu:net/net.c#qmp_set_link'],
+  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_MS} ms of running rings; an absence too short for the guest to notice need not show.`,
+  judge(t) {
+    const links = t.all('driver.link');
+    const first = links[0];
+    if (!first) return notApplicable('no driver looked at the link');
+    if (t.first('qmp.command', (command) => command.execute === 'set_link'))
+      return notApplicable('the link was set by command');
+    const lost = losses(t).filter((loss) => loss.close.seq > first.seq && ranToTheEnd(t, loss.view));
+    if (lost.length === 0) return notApplicable('no connection with running rings was lost');
+    const downs = lost.map((loss) => missedDown(t, loss));
+    const changes = links.filter((link, i) => i > 0 && link.up !== links[i - 1]!.up);
+    const breaks = [...downs.flatMap((result) => result.breaks), ...missedUps(t), ...surplus(t, first, changes)];
+    const seen = downs.flatMap(({ down }) => down?.seq ?? []);
+    return judged(
+      breaks,
+      hold(`${counted(lost.length, 'loss', 'losses')}, ${seen.length} of them seen as link down`, [
+        ...lost.map((loss) => loss.close.seq),
+        ...seen,
+      ]),
+    );
+  },
+};

@@ -1,0 +1,15 @@
+/** What QEMU owes a vhost-user back-end that leaves and returns: requirements, the chardev's model, and their judges. */
+export {
+  type ChardevHistory,
+  type IllegalTransition,
+  legalTransitions,
+  M1,
+  type Observation,
+  observe,
+  type TcpChardevState,
+} from './chardev.js';
+export type { BreakKind } from './judgement.js';
+export { type Outage, outages } from './outages.js';
+export { QUIT_EXIT_MS } from './process.js';
+export { judgeAll, type Result, registry } from './registry.js';
+export type { Judgement, Requirement } from './requirement.js';

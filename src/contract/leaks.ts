@@ -1,0 +1,87 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { allRunning } from './ring-spans.js';
+import { servedSessions } from './sessions.js';
+import { horizon } from './timing.js';
+
+/**
+ * Something that QEMU opens once, on the first return of a peer, cannot be told from a leak while there was only one
+ * return. From two on, the first return is the baseline and nothing may grow.
+ */
+const SINGLE_RETURN_SLACK = 1;
+
+/**
+ * Only changes are recorded. A session without a sample of its own has the level of the sample before, provided that
+ * somebody looked: QMP was asked meanwhile, which goes together with a look, or it lasted for several rounds of the watch.
+ */
+const STEADY_MS = 500;
+
+/** The least that was open in the steady part of a session: what is open for a moment only does not count. */
+interface Level {
+  session: number;
+  rings: boolean;
+  fds: number;
+  threads: number;
+  seq: number;
+}
+
+/** Levels per session: from the running rings (with a driver) or the end of the handshake (without) to the end. */
+function levels(t: Timeline): Level[] {
+  const samples = t.all('proc.sample');
+  const beats = t.all('qmp.heartbeat');
+  const started = t.first('qmp.ready')?.t ?? Infinity;
+  const end = horizon(t).t;
+  return servedSessions(t).flatMap((view) => {
+    const running = allRunning(t, view);
+    const ready = running ?? view.handshake.complete;
+    if (!ready) return [];
+    const from = Math.max(ready.t, started);
+    const to = Math.min(view.to, end);
+    const inside = samples.filter((sample) => sample.t >= from && sample.t < to);
+    const before = samples.findLast((sample) => sample.t < from);
+    const looked = to - from >= STEADY_MS || beats.some((beat) => beat.sent >= from && beat.t < to);
+    const counts = inside.length > 0 ? inside : before && looked ? [before] : [];
+    if (counts.length === 0) return [];
+    const least = (of: (sample: EventOf<'proc.sample'>) => number) => Math.min(...counts.map(of));
+    return [
+      {
+        session: view.session,
+        rings: running !== undefined,
+        fds: least((sample) => sample.fds),
+        threads: least((sample) => sample.threads),
+        seq: counts.at(-1)!.seq,
+      },
+    ];
+  });
+}
+
+export const R5: Requirement = {
+  id: 'R5',
+  title: 'Nothing leaks from return to return',
+  sentence: 'The numbers of file descriptors and threads return to their baseline after each loss and return.',
+  level: 'must',
+  label: 'regression',
+  sources: ['defect:notifier-fd-leak-per-start', 'qemu:hw/virtio/vhost.c#vhost_dev_stop'],
+  allowed: `In like states the same counts: no growth from the first return to the last; with a single return at most ${SINGLE_RETURN_SLACK} more than before it.`,
+  judge(t) {
+    const all = levels(t);
+    const last = all.at(-1);
+    const alike = all.filter((level) => level.rings === last?.rings);
+    if (!last || alike.length < 2) return notApplicable('no two sessions in the same steady state were sampled');
+    const returns = alike.length - 1;
+    const base = returns >= 2 ? alike[1]! : alike[0]!;
+    const slack = returns >= 2 ? 0 : SINGLE_RETURN_SLACK;
+    const breaks: Break[] = (['fds', 'threads'] as const).flatMap((what) => {
+      if (last[what] - base[what] <= slack) return [];
+      const name = what === 'fds' ? 'file descriptors' : 'threads';
+      return {
+        kind: 'violation',
+        seen: `${name} grew from ${base[what]} in session ${base.session} to ${last[what]} in session ${last.session}`,
+        events: [base.seq, last.seq],
+      };
+    });
+    const seen = `${last.fds} file descriptors and ${last.threads} threads after ${counted(returns, 'return')}, ${base.fds} and ${base.threads} before`;
+    return judged(breaks, hold(seen, [base.seq, last.seq]));
+  },
+};

@@ -1,0 +1,87 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { flagIn } from './body.js';
+import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { spansOf } from './ring-spans.js';
+import { ringOf, type SessionView, servedSessions } from './sessions.js';
+import { horizon, spent } from './timing.js';
+
+/** From the guest's notification to the peer's eventfd, and from the peer's call to the guest's interrupt. */
+const NOTIFY_MS = 1000;
+
+/** SET_VRING_KICK and SET_VRING_CALL without a descriptor. */
+function bare(t: Timeline): { messages: number; breaks: Break[] } {
+  const messages = servedSessions(t).flatMap((view) =>
+    view.received.filter(({ name }) => name === 'SET_VRING_KICK' || name === 'SET_VRING_CALL'),
+  );
+  const breaks: Break[] = messages
+    .filter((message) => message.fds === 0 || flagIn(message.body, 'noFd'))
+    .map((message) => ({
+      kind: 'violation',
+      seen: `session ${message.session}: ${message.name} of ring ${ringOf(message)} came without a file descriptor`,
+      events: [message.seq],
+    }));
+  return { messages: messages.length, breaks };
+}
+
+/** Notifications of the guest that never reached a ring that ran. Notifications close together arrive as one. */
+function lostKicks(t: Timeline): { kicks: number; breaks: Break[] } {
+  const end = horizon(t).t;
+  const arrived = t.all('ring.kick');
+  let kicks = 0;
+  const breaks: Break[] = [];
+  for (const kick of t.all('driver.kick')) {
+    const span = spansOf(t, kick.ring).find((s) => s.from <= kick.t && kick.t < s.to);
+    if (!span) continue;
+    kicks++;
+    const arrival = arrived.find((e) => e.ring === kick.ring && e.session === span.session && e.seq > kick.seq);
+    const until = Math.min(arrival?.t ?? Infinity, span.to, end);
+    const wait = spent(t, kick.t, Math.max(kick.t, until));
+    if (wait <= NOTIFY_MS) continue;
+    const what = arrival ? `arrived only after ${ms(wait)}` : `did not arrive in ${ms(wait)}`;
+    const events = arrival ? [kick.seq, arrival.seq] : [kick.seq];
+    breaks.push({ kind: 'violation', seen: `the guest's kick of ring ${kick.ring} ${what}`, events });
+  }
+  return { kicks, breaks };
+}
+
+/**
+ * The first call of a session must interrupt the guest. Later ones may fall together with an interrupt that the guest has
+ * not taken yet: whether packets arrive is judged by T1.
+ */
+function lostCall(t: Timeline, view: SessionView): { call?: EventOf<'ring.call'>; breaks: Break[] } {
+  const call = t.first('ring.call', (e) => e.session === view.session);
+  if (!call) return { breaks: [] };
+  const reset = t.first('driver.reset', () => true, call.seq);
+  const interrupt = t.first('driver.interrupt', (e) => (e.isr & 1) !== 0, call.seq);
+  const until = Math.min(interrupt?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
+  const wait = spent(t, call.t, Math.max(call.t, until));
+  if (wait <= NOTIFY_MS) return { call, breaks: [] };
+  const seen = `session ${view.session}: the call of ring ${call.ring} brought the guest no interrupt in ${ms(wait)}`;
+  return { call, breaks: [{ kind: 'violation', seen, events: [call.seq] }] };
+}
+
+export const R26: Requirement = {
+  id: 'R26',
+  title: 'Kicks and calls work on every connection',
+  sentence:
+    "SET_VRING_KICK and SET_VRING_CALL carry a file descriptor on every connection; the guest's notifications reach the peer and the peer's calls interrupt the guest.",
+  level: 'must',
+  label: 'spec',
+  sources: ['spec:Ring states', 'qemu:hw/virtio/vhost.c#vhost_virtqueue_start'],
+  allowed: `Each within ${NOTIFY_MS} ms while the ring runs; notifications close together may arrive as one.`,
+  judge(t) {
+    const { messages, breaks } = bare(t);
+    const kicks = lostKicks(t);
+    const calls = servedSessions(t).map((view) => lostCall(t, view));
+    if (messages === 0) return notApplicable('no ring got a kick or call descriptor');
+    const called = calls.flatMap(({ call }) => call?.seq ?? []);
+    return judged(
+      [...breaks, ...kicks.breaks, ...calls.flatMap((result) => result.breaks)],
+      hold(
+        `${counted(messages, 'descriptor')}, ${counted(kicks.kicks, 'kick')} arrived, interrupts in ${counted(called.length, 'session')}`,
+        called,
+      ),
+    );
+  },
+};

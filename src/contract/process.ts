@@ -1,0 +1,192 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { losses, sessionViews, unanswered } from './sessions.js';
+import { horizon, spent, uncovered } from './timing.js';
+
+/** QMP is served by the same main loop as the chardev; an idle one answers in well under a millisecond. */
+const QMP_ANSWER_MS = 1000;
+
+/** From `quit` to the exit. Measured 3-6 ms; the slowest fixed defect of this kind took seconds (defect:finalize-listener-use-after-free). */
+export const QUIT_EXIT_MS = 5000;
+
+/** Commands that change the run state by themselves. */
+const stateCommands: ReadonlySet<string> = new Set([
+  'stop',
+  'cont',
+  'system_reset',
+  'system_powerdown',
+  'migrate',
+  'quit',
+]);
+
+/** How a process ended, with what its post-mortem found. */
+function obituary(t: Timeline, { code, signal }: EventOf<'qemu.exit'>): string {
+  const assertion = t.first('qemu.post-mortem')?.assertion;
+  const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+  return assertion ? `${how}, assertion '${assertion.expression}' in ${assertion.function} (${assertion.file})` : how;
+}
+
+/** seq of a process's end and of what explains it. */
+function deathEvents(t: Timeline, exit: EventOf<'qemu.exit'>): number[] {
+  const loss = t.last('session.close', () => true, exit.seq);
+  const postMortem = t.first('qemu.post-mortem');
+  return [loss?.seq, exit.seq, postMortem?.seq].filter((seq) => seq !== undefined);
+}
+
+export const R1: Requirement = {
+  id: 'R1',
+  title: 'QEMU survives the peer',
+  sentence: 'QEMU does not end because a back-end closes its connection, at whatever point.',
+  level: 'must',
+  label: 'spec',
+  sources: [
+    'spec:Communication',
+    'qemu:chardev/char-socket.c#tcp_chr_disconnect_locked',
+    'qemu:net/vhost-user.c#chr_closed_bh',
+  ],
+  allowed: 'The process lives until it is asked to quit.',
+  judge(t) {
+    const exit = t.first('qemu.exit');
+    if (exit && exit.asked === undefined) {
+      const started = t.first('qmp.ready') !== undefined || t.first('session.open') !== undefined;
+      if (!started && exit.signal === null)
+        return notApplicable(`QEMU refused to start (exit code ${exit.code}), which is a matter of its configuration`);
+      const loss = t.last('session.close', () => true, exit.seq);
+      const after = loss ? `, ${ms(exit.t - loss.t)} after session ${loss.session} ended` : '';
+      const kind = exit.signal === null && exit.code === 0 ? 'violation' : 'crash';
+      return broken(kind, `QEMU ended unasked by ${obituary(t, exit)}${after}`, deathEvents(t, exit));
+    }
+    const lost = t.all('session.close').filter((close) => close.by === 'peer');
+    if (lost.length === 0) return notApplicable('no peer closed a connection');
+    return hold(
+      `QEMU lived through ${counted(lost.length, 'connection that the peer closed', 'connections that the peer closed')}`,
+      lost.map((close) => close.seq),
+    );
+  },
+};
+
+/** When a heartbeat was asked and when it was answered; `to` is Infinity for one that never was. */
+interface Beat {
+  from: number;
+  to: number;
+  seq: number;
+}
+
+function beats(t: Timeline): Beat[] {
+  const answered = t
+    .all('qmp.heartbeat')
+    .map((beat) => ({ from: beat.sent, to: beat.sent + beat.latency, seq: beat.seq }));
+  const silent = t.all('qmp.silent').filter(({ since }) => !answered.some((beat) => Math.abs(beat.from - since) < 1));
+  return [...answered, ...silent.map(({ since, seq }) => ({ from: since, to: Infinity, seq }))];
+}
+
+export const R2: Requirement = {
+  id: 'R2',
+  title: 'The control plane answers without a peer',
+  sentence: 'QMP answers while no peer is connected, and again soon after a silent peer closed its connection.',
+  level: 'must',
+  label: 'contract',
+  sources: ['qemu:net/vhost-user.c#net_vhost_user_event', 'defect:main-loop-stuck-on-silent-backend'],
+  allowed: `An answer within ${QMP_ANSWER_MS} ms; the time while a peer is connected does not count, since QEMU waits for a peer's replies without limit.`,
+  judge(t) {
+    const ready = t.first('qmp.ready');
+    const all = beats(t);
+    if (!ready || all.length === 0) return notApplicable('QMP was not asked');
+    const end = horizon(t).t;
+    const connected = sessionViews(t).map((view) => ({ from: view.open.t, to: view.to }));
+    const breaks: Break[] = [];
+    let worst = 0;
+    for (const beat of all) {
+      for (const idle of uncovered({ from: Math.max(beat.from, ready.t), to: Math.min(beat.to, end) }, connected)) {
+        const silence = spent(t, idle.from, idle.to);
+        worst = Math.max(worst, silence);
+        if (silence <= QMP_ANSWER_MS) continue;
+        const closed = t.last('session.close', (close) => close.t <= idle.from + 1);
+        const since = closed ? `, ${ms(idle.from - closed.t)} after session ${closed.session} ended` : '';
+        breaks.push({
+          kind: 'hang',
+          seen: `QMP was silent for ${ms(silence)} with no peer connected${since}`,
+          events: closed ? [closed.seq, beat.seq] : [beat.seq],
+        });
+      }
+    }
+    return judged(
+      breaks,
+      hold(`${counted(all.length, 'heartbeat')}, at most ${ms(worst)} of waiting without a peer`, [all.at(-1)!.seq]),
+    );
+  },
+};
+
+export const R3: Requirement = {
+  id: 'R3',
+  title: 'The machine keeps running',
+  sentence: 'The run state of the virtual machine does not change because a back-end is lost.',
+  level: 'must',
+  label: 'contract',
+  sources: ['qemu:net/vhost-user.c#chr_closed_bh'],
+  allowed: `query-status stays as it was unless a command changed it (${[...stateCommands].join(', ')}).`,
+  judge(t) {
+    const quit = t.first('qmp.command', (command) => command.execute === 'quit')?.seq ?? Infinity;
+    const all = t.all('qmp.heartbeat').filter((beat) => beat.seq < quit);
+    const first = all[0];
+    if (!first || all.length < 2 || losses(t).length === 0)
+      return notApplicable('no run state before and after a loss');
+    const breaks: Break[] = [];
+    let since = first;
+    for (const beat of all) {
+      if (beat.status === since.status) continue;
+      const from = since.seq;
+      const command = t.last('qmp.command', (c) => c.seq > from && stateCommands.has(c.execute), beat.seq);
+      if (!command) {
+        const loss = t.last('session.close', () => true, beat.seq);
+        breaks.push({
+          kind: 'violation',
+          seen: `the run state went from ${since.status} to ${beat.status} without a command`,
+          events: loss ? [since.seq, loss.seq, beat.seq] : [since.seq, beat.seq],
+        });
+      }
+      since = beat;
+    }
+    return judged(
+      breaks,
+      hold(`${since.status} throughout ${counted(all.length, 'heartbeat')}`, [first.seq, all.at(-1)!.seq]),
+    );
+  },
+};
+
+export const R4: Requirement = {
+  id: 'R4',
+  title: 'QEMU quits when asked',
+  sentence: 'QMP quit ends QEMU with exit code 0, connected, disconnected or in the middle of a handshake.',
+  level: 'must',
+  label: 'regression',
+  sources: ['qemu:chardev/char-socket.c#char_socket_finalize', 'defect:finalize-listener-use-after-free'],
+  allowed: `Exit code 0 within ${QUIT_EXIT_MS} ms of quit; a peer that owes QEMU an answer excuses the wait.`,
+  judge(t) {
+    const exit = t.first('qemu.exit', (event) => event.asked !== undefined);
+    const quit = t.last('qmp.command', (command) => command.execute === 'quit', exit?.seq);
+    if (!exit) return notApplicable('QEMU was not asked to quit, or its end is not in the record');
+    const events = quit ? [quit.seq, exit.seq] : [exit.seq];
+    if (exit.asked === 'quit' && (exit.signal !== null || exit.code !== 0))
+      return broken('crash', `after quit QEMU ended by ${obituary(t, exit)}`, deathEvents(t, exit));
+    if (!quit) {
+      if (exit.asked === 'kill') return notApplicable('QEMU was killed without having been asked to quit');
+      return hold('QEMU quit with exit code 0', events);
+    }
+    const owed = sessionViews(t).flatMap((view) => {
+      const message = unanswered(view);
+      return message ? [{ from: message.t, to: view.to }] : [];
+    });
+    const wait = uncovered({ from: quit.t, to: exit.t }, owed).reduce(
+      (sum, part) => sum + spent(t, part.from, part.to),
+      0,
+    );
+    if (wait > QUIT_EXIT_MS) {
+      const how = exit.asked === 'kill' ? 'and had to be killed' : 'until it ended';
+      return broken('hang', `QEMU took ${ms(wait)} after quit ${how}`, events);
+    }
+    if (exit.asked === 'kill') return notApplicable(`QEMU was killed ${ms(wait)} after quit, too early to judge`);
+    return hold(`QEMU quit with exit code 0 after ${ms(exit.t - quit.t)}`, events);
+  },
+};

@@ -1,0 +1,38 @@
+import type { Timeline } from '../timeline/index.js';
+import { M1 } from './chardev.js';
+import { R12, R13, R14 } from './client.js';
+import { R23 } from './features.js';
+import { R31 } from './guest.js';
+import { R18, R21, R28 } from './handshake.js';
+import { R5 } from './leaks.js';
+import { R26 } from './notifiers.js';
+import { R1, R2, R3, R4 } from './process.js';
+import type { Judgement, Requirement } from './requirement.js';
+import { R24 } from './ring-base.js';
+import { R25 } from './ring-memory.js';
+import { R20 } from './ring-setup.js';
+import { R6, R7, R8, R9 } from './server.js';
+import { T1, T2 } from './traffic.js';
+
+/** Every requirement, in the contract's order; then traffic and the chardev model. */
+export const registry: readonly Requirement[] = [
+  ...[R1, R2, R3, R4, R5],
+  ...[R6, R7, R8, R9],
+  ...[R12, R13, R14],
+  ...[R18, R20, R21],
+  ...[R23, R24, R25, R26, R28],
+  R31,
+  ...[T1, T2],
+  M1,
+];
+
+/** One requirement's judgement of a timeline. */
+export interface Result {
+  requirement: Requirement['id'];
+  judgement: Judgement;
+}
+
+/** Judges a timeline by every requirement, in the registry's order. Pure. */
+export function judgeAll(t: Timeline): Result[] {
+  return registry.map(({ id, judge }) => ({ requirement: id, judgement: judge(t) }));
+}

@@ -1,0 +1,25 @@
+import type { Timeline } from '../timeline/index.js';
+
+/** What a judge says of one timeline. `seen` is one sentence for people; `events` are the seq numbers it rests on. */
+export type Judgement =
+  | { outcome: 'hold'; seen: string; events: number[] }
+  | { outcome: 'break'; kind: 'crash' | 'hang' | 'violation'; seen: string; events: number[] }
+  | { outcome: 'not-applicable'; seen: string; events: [] };
+
+/** One clause of the contract. */
+export interface Requirement {
+  /** `R1` ... `R35` as in the contract, `T1`, `T2` for traffic. Stable. */
+  id: string;
+  title: string;
+  /** The requirement as one sentence: what QEMU does or must not do. */
+  sentence: string;
+  level: 'must' | 'should' | 'info';
+  /** Where its force comes from: the vhost-user specification, QEMU's documented or tested behaviour, a fixed defect. */
+  label: 'spec' | 'contract' | 'regression';
+  /** `spec:<section>`, `qemu:<file>#<function>`, `defect:<id>`. */
+  sources: readonly string[];
+  /** What counts as conforming, bounds included; printed beside what was seen. */
+  allowed: string;
+  /** Pure. Never throws on a well-formed timeline, however short. */
+  judge(timeline: Timeline): Judgement;
+}

@@ -1,0 +1,132 @@
+import type { EventOf, Json, Timeline } from '../timeline/index.js';
+import { bit, VIRTIO_F_ACCESS_PLATFORM } from '../wire/index.js';
+import { bigIn, bodyIn, contextOf, listIn, numberIn, toBig } from './body.js';
+import { acceptedIn, type DriverPeriod, driverPeriods, periodAt } from './guest-state.js';
+import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { ringOf, type SessionView, servedSessions } from './sessions.js';
+
+/** RAM that every machine has at its place: below the VGA hole, and from 1 MiB up to the lowest PCI hole (q35's, 2 GiB). */
+const LOW_RAM_END = 0xa0000n;
+const HIGH_RAM_START = 0x100000n;
+const HIGH_RAM_LIMIT = 0x80000000n;
+
+type Message = EventOf<'wire.recv'>;
+
+interface Region {
+  guestAddr: bigint;
+  size: bigint;
+  userAddr: bigint;
+}
+
+function region(body: Json): Region | undefined {
+  const guestAddr = bigIn(body, 'guestAddr');
+  const size = bigIn(body, 'size');
+  const userAddr = bigIn(body, 'userAddr');
+  return guestAddr === undefined || size === undefined || userAddr === undefined
+    ? undefined
+    : { guestAddr, size, userAddr };
+}
+
+/** The memory table after a message. */
+function applied(table: readonly Region[], message: Message): readonly Region[] {
+  if (message.name === 'SET_MEM_TABLE') return listIn(message.body, 'regions').flatMap((body) => region(body) ?? []);
+  const one = region(bodyIn(message.body, 'region'));
+  if (!one) return table;
+  if (message.name === 'ADD_MEM_REG') return [...table, one];
+  return table.filter((other) => other.guestAddr !== one.guestAddr);
+}
+
+/** A user address of QEMU's as guest address. */
+function toGuest(table: readonly Region[], address: bigint | undefined): bigint | undefined {
+  const at = table.find(
+    ({ userAddr, size }) => address !== undefined && address >= userAddr && address < userAddr + size,
+  );
+  return at && address! - at.userAddr + at.guestAddr;
+}
+
+/** The first guest address of `from`..`to` that no region holds. */
+function hole(table: readonly Region[], from: bigint, to: bigint): bigint | undefined {
+  let at = from;
+  for (const { guestAddr, size } of table.toSorted((a, b) => (a.guestAddr < b.guestAddr ? -1 : 1)))
+    if (guestAddr <= at && at < guestAddr + size) at = guestAddr + size;
+  return at < to ? at : undefined;
+}
+
+const hex = (value: bigint | undefined): string => (value === undefined ? 'nowhere' : `0x${value.toString(16)}`);
+
+/** The driver's rings when a message came. DRIVER_OK returns after the set-up that it causes, so `ready` may come later. */
+function driverRing(period: DriverPeriod, index: number | undefined) {
+  return period.ready?.rings.find((ring) => ring.index === index);
+}
+
+/** Compares one ring message with the driver's ring. */
+function ringFaults(t: Timeline, message: Message, table: readonly Region[]): string[] {
+  const period = periodAt(t, message.seq);
+  const ring = driverRing(period, ringOf(message));
+  if (!ring) return [];
+  if (message.name === 'SET_VRING_NUM') {
+    const num = numberIn(message.body, 'num');
+    return num === ring.size ? [] : [`size ${num}, the driver's is ${ring.size}`];
+  }
+  // With a vIOMMU the addresses are I/O virtual ones, translated by IOTLB messages.
+  if (((acceptedIn(period) ?? 0n) & bit(VIRTIO_F_ACCESS_PLATFORM)) !== 0n) return [];
+  return (['desc', 'avail', 'used'] as const).flatMap((part) => {
+    const guest = toGuest(table, bigIn(message.body, part));
+    return guest === toBig(ring[part]) ? [] : `${part} at ${hex(guest)}, the driver's is at ${ring[part]}`;
+  });
+}
+
+/** What is wrong with the memory table once the first ring gets its addresses. */
+function tableFaults(table: readonly Region[], memory: bigint): string[] {
+  const top = memory < HIGH_RAM_LIMIT ? memory : HIGH_RAM_LIMIT;
+  const missing = hole(table, 0n, LOW_RAM_END < top ? LOW_RAM_END : top) ?? hole(table, HIGH_RAM_START, top);
+  return missing === undefined ? [] : [`the memory table lacks guest RAM at ${hex(missing)}`];
+}
+
+/** Walks through a session's messages. */
+function faults(t: Timeline, view: SessionView): { addresses: number; breaks: Break[] } {
+  const breaks: Break[] = [];
+  let table: readonly Region[] = [];
+  let addresses = 0;
+  const note = (message: Message, what: string) =>
+    breaks.push({ kind: 'violation', seen: `session ${view.session}: ${message.name} ${what}`, events: [message.seq] });
+  for (const message of view.received) {
+    if (['SET_MEM_TABLE', 'ADD_MEM_REG', 'REM_MEM_REG'].includes(message.name)) {
+      table = applied(table, message);
+      const want = message.name === 'SET_MEM_TABLE' ? table.length : message.name === 'ADD_MEM_REG' ? 1 : 0;
+      if (message.fds < want) note(message, `came with ${message.fds} file descriptors for ${counted(want, 'region')}`);
+    } else if (message.name === 'SET_VRING_NUM' || message.name === 'SET_VRING_ADDR') {
+      for (const fault of ringFaults(t, message, table)) note(message, `of ring ${ringOf(message)}: ${fault}`);
+      if (message.name === 'SET_VRING_NUM') continue;
+      const memory = contextOf(t)?.memory;
+      if (memory !== undefined && addresses === 0)
+        for (const fault of tableFaults(table, BigInt(memory))) note(message, fault);
+      addresses++;
+    }
+  }
+  return { addresses, breaks };
+}
+
+export const R25: Requirement = {
+  id: 'R25',
+  title: "Rings and memory are the guest's",
+  sentence:
+    'Ring sizes and addresses are those of the driver, and the memory table holds all guest RAM with a file descriptor for each region.',
+  level: 'must',
+  label: 'spec',
+  sources: [
+    'spec:Memory access',
+    'qemu:hw/virtio/vhost.c#vhost_virtqueue_set_addr',
+    'defect:absent-during-guest-reset',
+  ],
+  allowed: 'Addresses are translated through the table of the same connection; how RAM is cut into regions is free.',
+  judge(t) {
+    if (driverPeriods(t).every((period) => !period.ready)) return notApplicable('no driver was up');
+    const results = servedSessions(t).map((view) => faults(t, view));
+    const breaks = results.flatMap((result) => result.breaks);
+    const addresses = results.reduce((sum, result) => sum + result.addresses, 0);
+    if (breaks.length === 0 && addresses === 0) return notApplicable('no ring got its addresses');
+    return judged(breaks, hold(`${counted(addresses, 'ring set-up')} with the driver's size and addresses`));
+  },
+};

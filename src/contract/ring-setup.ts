@@ -1,0 +1,129 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { driverPeriods, freeSince, periodAt, ringsOf } from './guest-state.js';
+import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { ringOf, type SessionView, servedSessions, unanswered } from './sessions.js';
+import { horizon, spent } from './timing.js';
+
+/** From the handshake's end, or DRIVER_OK, to the last ring's start; measured 1-30 ms, at most 700 ms on a busy machine. */
+const RINGS_MS = 2000;
+
+/** A reset of the driver is recorded at its own time; what QEMU sent before it took note can come this much later. */
+const RESET_RACE_MS = 1000;
+
+type Message = EventOf<'wire.recv'>;
+
+const ringPart: ReadonlySet<string> = new Set([
+  'SET_FEATURES',
+  'SET_MEM_TABLE',
+  'ADD_MEM_REG',
+  'SET_VRING_NUM',
+  'SET_VRING_BASE',
+  'SET_VRING_ADDR',
+  'SET_VRING_KICK',
+]);
+const perRing: ReadonlySet<string> = new Set(['SET_VRING_NUM', 'SET_VRING_BASE', 'SET_VRING_ADDR', 'SET_VRING_KICK']);
+const beforeKick = ['SET_VRING_NUM', 'SET_VRING_BASE', 'SET_VRING_ADDR'];
+
+/** Whether a driver had negotiated when a message came, or had until just before. */
+function negotiated(t: Timeline, message: Message): boolean {
+  const period = periodAt(t, message.seq);
+  if (period.features && period.features.seq < message.seq) return true;
+  const reset = t.events[period.fromSeq];
+  const before = t.last('driver.features', () => true, message.seq);
+  return reset !== undefined && before !== undefined && spent(t, reset.t, message.t) <= RESET_RACE_MS;
+}
+
+/** The first message of the ring part that comes too early or without what it builds on. */
+function misplaced(t: Timeline, view: SessionView): Break[] {
+  const seen = new Set<string>();
+  const rings = new Map<number, Set<string>>();
+  let kicked: number | undefined;
+  const wrong = (message: Message, why: string): Break[] => [
+    {
+      kind: 'violation',
+      seen: `session ${view.session}: ${message.name} (message ${message.index}) ${why}`,
+      events: [message.seq],
+    },
+  ];
+  for (const message of view.received) {
+    const ring = ringOf(message) ?? -1;
+    if (ringPart.has(message.name) && !negotiated(t, message))
+      return wrong(message, 'without a driver that had negotiated');
+    if (message.name === 'SET_MEM_TABLE' || message.name === 'ADD_MEM_REG') {
+      if (!seen.has('SET_FEATURES')) return wrong(message, 'before SET_FEATURES');
+      seen.add('memory');
+    } else if (message.name === 'GET_VRING_BASE') {
+      rings.delete(ring);
+      if (ring === kicked) kicked = undefined;
+    } else if (message.name === 'SET_VRING_CALL' && ring === kicked) kicked = undefined;
+    else if (perRing.has(message.name)) {
+      if (!seen.has('memory')) return wrong(message, 'before the memory table');
+      if (kicked !== undefined && ring !== kicked) return wrong(message, `before SET_VRING_CALL of ring ${kicked}`);
+      const have = rings.get(ring) ?? new Set<string>();
+      rings.set(ring, have.add(message.name));
+      if (message.name !== 'SET_VRING_KICK') continue;
+      const missing = beforeKick.filter((name) => !have.has(name));
+      if (missing.length > 0) return wrong(message, `of ring ${ring} without ${missing.join(' and ')}`);
+      kicked = ring;
+    }
+    seen.add(message.name);
+  }
+  return [];
+}
+
+/** Rings that a driver which is up did not get, or got late, after the handshake. */
+function overdue(t: Timeline, view: SessionView): { started: number; breaks: Break[] } {
+  const complete = view.handshake.complete;
+  const breaks: Break[] = [];
+  let started = 0;
+  if (!complete) return { started, breaks };
+  for (const { ready, fromSeq, toSeq, to } of driverPeriods(t)) {
+    if (!ready || ready.seq > view.toSeq || toSeq < complete.seq) continue;
+    const until = Math.min(view.to, to, horizon(t).t);
+    const free = freeSince(t, view.toSeq);
+    for (const { index } of ringsOf(ready)) {
+      const start = t.first('ring.start', (e) => e.session === view.session && e.ring === index, fromSeq);
+      if (start && start.seq < toSeq) started++;
+      else if (free === undefined || unanswered(view)) continue;
+      const from = Math.max(complete.t, ready.t, free ?? 0);
+      const wait = spent(t, from, Math.max(from, Math.min(start?.t ?? Infinity, until)));
+      if (wait <= RINGS_MS) continue;
+      const what = start && start.seq < toSeq ? `started ring ${index} only after` : `did not start ring ${index} in`;
+      breaks.push({
+        kind: 'violation',
+        seen: `session ${view.session}: QEMU ${what} ${ms(wait)}`,
+        events: [complete.seq, ready.seq, ...(start ? [start.seq] : [])].sort((a, b) => a - b),
+      });
+    }
+  }
+  return { started, breaks };
+}
+
+export const R20: Requirement = {
+  id: 'R20',
+  title: 'Rings are set up for a driver, completely and in order',
+  sentence:
+    'With a driver that is up QEMU sets up every ring after the handshake: features, memory, then size, base and addresses of a ring before its kick; without a driver it sets up none.',
+  level: 'must',
+  label: 'contract',
+  sources: [
+    'spec:Ring states',
+    'qemu:hw/net/vhost_net.c#vhost_net_start',
+    'qemu:hw/virtio/vhost.c#vhost_virtqueue_start',
+  ],
+  allowed: `SET_VRING_ENABLE before or after the rings, BASE and ADDR in either order; all rings within ${RINGS_MS} ms.`,
+  judge(t) {
+    const sessions = servedSessions(t).filter((view) => view.received.length > 0);
+    if (sessions.length === 0) return notApplicable('no message came on any connection');
+    const results = sessions.map((view) => overdue(t, view));
+    const breaks = [...sessions.flatMap((view) => misplaced(t, view)), ...results.flatMap((result) => result.breaks)];
+    const started = results.reduce((sum, result) => sum + result.started, 0);
+    const driven = t.first('driver.ready') !== undefined;
+    if (breaks.length === 0 && driven && started === 0)
+      return notApplicable('no handshake was completed with a driver up');
+    const what = driven ? `${counted(started, 'ring')} started in` : 'no ring was set up without a driver in';
+    const starts = sessions.flatMap((view) => t.first('ring.start', (e) => e.session === view.session)?.seq ?? []);
+    return judged(breaks, hold(`${what} ${counted(sessions.length, 'session')}`, starts));
+  },
+};

@@ -1,0 +1,84 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { driverPeriods, ringsOf } from './guest-state.js';
+import type { SessionView } from './sessions.js';
+import { perTimeline, type Span } from './timing.js';
+
+/** A stretch in which the peer could move packets on a ring: started and enabled, in an open session. */
+export interface RingSpan extends Span {
+  session: number;
+  ring: number;
+  fromSeq: number;
+  toSeq: number;
+}
+
+type RingEvent = EventOf<'ring.start' | 'ring.stop' | 'ring.enable' | 'session.close'>;
+
+/** All stretches of all rings, in the order in which they begin. */
+export const ringSpans = perTimeline((t: Timeline): readonly RingSpan[] => {
+  const rings = new Map<
+    string,
+    { started: boolean; enabled: boolean; since?: RingEvent; session: number; ring: number }
+  >();
+  const spans: RingSpan[] = [];
+  const end = (key: string, at: { t: number; seq: number }) => {
+    const state = rings.get(key);
+    if (!state?.since) return;
+    spans.push({
+      session: state.session,
+      ring: state.ring,
+      from: state.since.t,
+      fromSeq: state.since.seq,
+      to: at.t,
+      toSeq: at.seq,
+    });
+    delete state.since;
+  };
+  const apply = (event: EventOf<'ring.start' | 'ring.stop' | 'ring.enable'>) => {
+    const key = `${event.session}/${event.ring}`;
+    const state = rings.get(key) ?? { started: false, enabled: false, session: event.session, ring: event.ring };
+    rings.set(key, state);
+    if (event.type === 'ring.stop') state.started = false;
+    else {
+      state.enabled = event.enabled;
+      if (event.type === 'ring.start') state.started = true;
+    }
+    if (!state.started || !state.enabled) end(key, event);
+    else state.since ??= event;
+  };
+  for (const event of t.events) {
+    if (event.type === 'ring.start' || event.type === 'ring.stop' || event.type === 'ring.enable') apply(event);
+    else if (event.type === 'session.close')
+      for (const key of rings.keys()) if (key.startsWith(`${event.session}/`)) end(key, event);
+  }
+  for (const key of rings.keys()) end(key, { t: t.end, seq: t.events.length });
+  return spans.sort((a, b) => a.fromSeq - b.fromSeq);
+});
+
+/** The stretches of one ring, over all sessions. */
+export function spansOf(t: Timeline, ring: number): readonly RingSpan[] {
+  return ringSpans(t).filter((span) => span.ring === ring);
+}
+
+/** When all rings of a driver that is up ran in this session for the first time; undefined when they never did. */
+export function allRunning(t: Timeline, view: SessionView): { t: number; seq: number } | undefined {
+  const spans = ringSpans(t).filter((span) => span.session === view.session);
+  for (const { ready, fromSeq, toSeq } of driverPeriods(t)) {
+    if (!ready || fromSeq > view.toSeq || toSeq < view.open.seq) continue;
+    const firsts = ringsOf(ready).map(({ index }) => spans.find((span) => span.ring === index && span.toSeq > fromSeq));
+    if (firsts.length === 0 || firsts.some((span) => span === undefined)) continue;
+    const last = firsts.reduce((a, b) => (b!.fromSeq > a!.fromSeq ? b : a))!;
+    return { t: last.from, seq: last.fromSeq };
+  }
+  return undefined;
+}
+
+/** Whether all rings of the driver ran until the session ended: they stopped with it, not by a message. */
+export function ranToTheEnd(t: Timeline, view: SessionView): boolean {
+  const period = driverPeriods(t).findLast(({ ready }) => ready !== undefined && ready.seq < view.toSeq);
+  if (!period?.ready || period.toSeq < view.toSeq) return false;
+  const last = view.received.at(-1);
+  if (!last || last.name === 'GET_VRING_BASE') return false;
+  const spans = ringSpans(t).filter((span) => span.session === view.session && span.toSeq > last.seq);
+  const wanted = ringsOf(period.ready);
+  return wanted.length > 0 && wanted.every(({ index }) => spans.some((span) => span.ring === index));
+}

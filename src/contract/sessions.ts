@@ -1,0 +1,139 @@
+import type { Event, EventOf, Ms, SessionSpan, Timeline } from '../timeline/index.js';
+import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '../wire/index.js';
+import { atLeast, bigIn, contextOf, numberIn } from './body.js';
+import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
+import { horizon, perTimeline } from './timing.js';
+
+/** One session with its messages. */
+export interface SessionView extends SessionSpan {
+  /** Messages of the front-end. */
+  received: readonly EventOf<'wire.recv'>[];
+  /** Replies of the peer. */
+  replies: readonly EventOf<'wire.send'>[];
+  handshake: Handshake;
+  /** When it ended: its close, or the end of the record. */
+  to: Ms;
+  toSeq: number;
+}
+
+/**
+ * The tester notices that QEMU closed a connection when it reads the end of the stream, which can come after the first
+ * message on the next connection. A close by the front-end may be recorded this much late.
+ */
+const NOTICE_MS = 250;
+
+/** All sessions in the order of opening. */
+export const sessionViews = perTimeline((t: Timeline): readonly SessionView[] => {
+  const received = bySession(t.all('wire.recv'));
+  const sent = bySession(t.all('wire.send'));
+  return t.sessions.map((span) => {
+    const messages = received.get(span.session) ?? [];
+    const replies = (sent.get(span.session) ?? []).filter((message) => message.channel === 'reply');
+    return {
+      ...span,
+      received: messages,
+      replies,
+      handshake: handshakeOf(t, messages, replies),
+      to: span.close?.t ?? t.end,
+      toSeq: span.close?.seq ?? t.events.length,
+    };
+  });
+});
+
+/** The sessions that are not a mere second client: the main ones, and others that QEMU came to serve. */
+export function servedSessions(t: Timeline): readonly SessionView[] {
+  return sessionViews(t).filter((view) => !view.open.extra || view.received.length > 0);
+}
+
+/** A served session that ended while QEMU was to go on. */
+export interface Loss {
+  view: SessionView;
+  close: EventOf<'session.close'>;
+}
+
+/** The losses in order. What ends with QEMU itself is no loss. */
+export const losses = perTimeline((t: Timeline): readonly Loss[] => {
+  const end = horizon(t);
+  return servedSessions(t)
+    .flatMap((view) => (view.close && view.close.t < end.t ? [{ view, close: view.close }] : []))
+    .sort((a, b) => a.close.seq - b.close.seq);
+});
+
+/** The ring a message is about (`index` of its body). */
+export function ringOf(message: { body: EventOf<'wire.recv'>['body'] }): number | undefined {
+  return numberIn(message.body, 'index');
+}
+
+/** Whether the front-end waits for an answer: the message has a reply of its own, or the NEED_REPLY flag. */
+export function expectsReply({ request, flags }: EventOf<'wire.recv'>): boolean {
+  const rule = specById('front-end', request)?.reply.rule;
+  return rule === 'always' || rule === 'log-shmfd' || (flags & FLAG_NEED_REPLY) !== 0;
+}
+
+/** The peer's answer to a message. */
+export function replyTo(view: SessionView, message: EventOf<'wire.recv'>): EventOf<'wire.send'> | undefined {
+  const next = view.received.find((other) => other.seq > message.seq && other.request === message.request);
+  return view.replies.find(
+    (reply) => reply.request === message.request && reply.seq > message.seq && reply.seq < (next?.seq ?? Infinity),
+  );
+}
+
+/** A message that the peer left unanswered although the front-end waits for it: QEMU is excused from then on. */
+export function unanswered(view: SessionView): EventOf<'wire.recv'> | undefined {
+  const last = view.received.at(-1);
+  return last && expectsReply(last) && !replyTo(view, last) ? last : undefined;
+}
+
+/** From when QEMU holds a session: its own dial, or its first message on one that it accepted. */
+export function serviceStart(view: SessionView): EventOf<'session.open'> | EventOf<'wire.recv'> | undefined {
+  return view.open.by === 'accept' ? view.open : view.received[0];
+}
+
+/** Pairs of sessions that QEMU held at the same time: `start` is when it took the second, the first being open. */
+export function servedTogether(t: Timeline): { first: SessionView; second: SessionView; start: Event }[] {
+  const started = sessionViews(t)
+    .flatMap((view) => {
+      const start = serviceStart(view);
+      return start ? [{ view, start }] : [];
+    })
+    .sort((a, b) => a.start.seq - b.start.seq);
+  return started.flatMap(({ view: second, start }, i) => {
+    const before = started.slice(0, i).map(({ view }) => view);
+    const first = before.find((view) => view.toSeq > start.seq && !closedLate(t, view, start));
+    return first ? [{ first, second, start }] : [];
+  });
+}
+
+/** Whether the session was in fact over at `start`: closed by the front-end, silent since, recorded right after. */
+function closedLate(t: Timeline, view: SessionView, start: Event): boolean {
+  return (
+    view.close?.by === 'front-end' &&
+    view.close.t - start.t <= NOTICE_MS + t.starved(start.t, view.close.t) &&
+    !view.received.some((other) => other.seq > start.seq)
+  );
+}
+
+function handshakeOf(
+  t: Timeline,
+  received: readonly EventOf<'wire.recv'>[],
+  replies: readonly EventOf<'wire.send'>[],
+): Handshake {
+  const context = contextOf(t);
+  const offered = bigIn(replies.find((reply) => reply.name === 'GET_FEATURES')?.body ?? null, 'value');
+  const script = handshakeScript({
+    queuePairs: context?.queuePairs ?? 1,
+    protocolFeatures: offered === undefined || (offered & bit(VHOST_USER_F_PROTOCOL_FEATURES)) !== 0n,
+    ringErrors: context !== undefined && atLeast(context.qemu.version, 7, 1),
+  });
+  return followHandshake(script, received, ringOf);
+}
+
+function bySession<T extends { session: number }>(messages: readonly T[]): ReadonlyMap<number, T[]> {
+  const groups = new Map<number, T[]>();
+  for (const message of messages) {
+    const group = groups.get(message.session);
+    if (group) group.push(message);
+    else groups.set(message.session, [message]);
+  }
+  return groups;
+}

@@ -1,0 +1,60 @@
+import type { Ms, Timeline } from '../timeline/index.js';
+
+/** A stretch of time. */
+export interface Span {
+  from: Ms;
+  to: Ms;
+}
+
+/**
+ * A process that dies takes its sockets down first; its exit is recorded when the kernel is done with it (a core dump
+ * comes in between). What happens this long before an exit that nobody asked for belongs to the death.
+ */
+const DEATH_MS = 1000;
+
+/** How long a wait of QEMU's took, less what the machine took (see Timeline.starved). */
+export function spent(t: Timeline, from: Ms, to: Ms): Ms {
+  return Math.max(0, to - from - t.starved(from, to));
+}
+
+/** Until when QEMU is expected to behave as a running QEMU: the `quit` command, its death, or the end of the record. */
+export function horizon(t: Timeline): { t: Ms; seq: number } {
+  const quit = t.first('qmp.command', (command) => command.execute === 'quit');
+  const exit = t.first('qemu.exit');
+  const ends = [{ t: t.end, seq: t.events.length }];
+  if (quit) ends.push({ t: quit.t, seq: quit.seq });
+  if (exit) ends.push({ t: exit.asked === undefined ? exit.t - DEATH_MS : exit.t, seq: exit.seq });
+  return ends.reduce((a, b) => (b.t < a.t ? b : a));
+}
+
+/** The parts of `span` that no cover overlaps, in order. */
+export function uncovered(span: Span, covers: readonly Span[]): Span[] {
+  const parts: Span[] = [];
+  let from = span.from;
+  for (const cover of covers.toSorted((a, b) => a.from - b.from)) {
+    if (cover.to <= from) continue;
+    if (cover.from >= span.to) break;
+    if (cover.from > from) parts.push({ from, to: cover.from });
+    from = cover.to;
+  }
+  if (from < span.to) parts.push({ from, to: span.to });
+  return parts;
+}
+
+/** Whether one of the spans contains the whole of `from`..`to`. */
+export function within(spans: readonly Span[], from: Ms, to: Ms): boolean {
+  return spans.some((span) => span.from <= from && span.to >= to);
+}
+
+/** Computes once per timeline: all judges look at the same one. */
+export function perTimeline<T>(compute: (t: Timeline) => T): (t: Timeline) => T {
+  const known = new WeakMap<Timeline, { value: T }>();
+  return (t) => {
+    let entry = known.get(t);
+    if (!entry) {
+      entry = { value: compute(t) };
+      known.set(t, entry);
+    }
+    return entry.value;
+  };
+}

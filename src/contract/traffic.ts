@@ -1,0 +1,102 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import { type Fate, FLOW_MS, ledger, ringFor } from './packets.js';
+import { count, text } from './ranges.js';
+import type { Requirement } from './requirement.js';
+import { spansOf } from './ring-spans.js';
+import { losses } from './sessions.js';
+import { horizon, spent } from './timing.js';
+
+/** How long a burst that stalled could have flowed: since all its rings ran, until its deadline; 0 when one did not. */
+function chance(t: Timeline, begin: EventOf<'traffic.begin'>, end: EventOf<'traffic.end'>): number {
+  let from = begin.t;
+  for (let pair = 0; pair < begin.pairs; pair++) {
+    for (const dir of ['tx', 'rx'] as const) {
+      const span = spansOf(t, ringFor(dir, pair)).find((s) => s.from < end.t && s.to >= end.t);
+      if (!span) return 0;
+      from = Math.max(from, span.from);
+    }
+  }
+  return spent(t, from, end.t);
+}
+
+export const T1: Requirement = {
+  id: 'T1',
+  title: 'Traffic flows',
+  sentence:
+    'Packets flow in both directions on every queue pair while the rings run, before any loss and after every return.',
+  level: 'must',
+  label: 'contract',
+  sources: [
+    'qemu:hw/net/vhost_net.c#vhost_net_start',
+    'defect:tx-kick-suppressed-by-qemu',
+    'defect:vring-base-not-from-used-idx',
+  ],
+  allowed: `Every awaited burst arrives completely; a stall counts when all rings ran for ${FLOW_MS} ms of it.`,
+  judge(t) {
+    const firstLoss = losses(t)[0]?.close.seq ?? Infinity;
+    const breaks: Break[] = [];
+    const flowed: EventOf<'traffic.end'>[] = [];
+    for (const begin of t.all('traffic.begin')) {
+      const end = t.first('traffic.end', (e) => e.burst === begin.burst, begin.seq);
+      if (begin.inFlight || !end || end.t > horizon(t).t) continue;
+      if (end.outcome === 'flowed') flowed.push(end);
+      const stalled = end.outcome === 'stalled' ? chance(t, begin, end) : 0;
+      if (stalled <= FLOW_MS) continue;
+      const missing = end.missing.map(({ dir, pair, seqs }) => `${count(seqs)} ${dir.toUpperCase()} of pair ${pair}`);
+      breaks.push({
+        kind: 'violation',
+        seen: `burst ${begin.burst} stalled for ${ms(stalled)} on running rings: ${missing.join(', ')} missing`,
+        events: [begin.seq, end.seq],
+      });
+    }
+    if (breaks.length === 0 && flowed.length === 0) return notApplicable('no burst could flow to its end');
+    const after = flowed.filter((end) => end.seq > firstLoss).length;
+    return judged(
+      breaks,
+      hold(
+        `${counted(flowed.length, 'burst')} flowed both ways on every pair, ${after} of them after a loss`,
+        flowed.map((end) => end.seq),
+      ),
+    );
+  },
+};
+
+const name = ({ dir, pair, seqs }: Fate): string => `${dir.toUpperCase()} of pair ${pair} (${text(seqs)})`;
+
+export const T2: Requirement = {
+  id: 'T2',
+  title: 'No packet is lost, duplicated or corrupted',
+  sentence: 'Every packet on a ring arrives once and intact.',
+  level: 'must',
+  label: 'contract',
+  sources: ['spec:Ring states', 'qemu:hw/virtio/vhost.c#vhost_virtqueue_stop'],
+  allowed: `TX packets that QEMU used itself while no peer ran the ring, packets still in flight at the end or wiped by a reset, and a TX packet seen by two sessions in a row are accounted for. Lost is what was used on a running ring unseen, or waited ${FLOW_MS} ms on one.`,
+  judge(t) {
+    const book = ledger(t);
+    if (book.sent === 0 && book.arrived === 0 && book.corrupted.length === 0)
+      return notApplicable('no packet was sent');
+    const tell = (fates: readonly Fate[], what: (fate: Fate) => string): Break[] =>
+      fates.map((fate) => ({ kind: 'violation', seen: what(fate), events: fate.events }));
+    const breaks = [
+      ...book.corrupted.map(
+        ({ dir, pair, packets, events }): Break => ({
+          kind: 'violation',
+          seen: `${counted(packets, 'corrupt packet')}: ${dir.toUpperCase()} of pair ${pair}`,
+          events,
+        }),
+      ),
+      ...tell(book.duplicated, (fate) => `${counted(count(fate.seqs), 'packet')} seen twice: ${name(fate)}`),
+      ...tell(book.lost, (fate) => `${counted(count(fate.seqs), 'packet')} lost: ${name(fate)}`),
+    ];
+    const byQemu = book.byQemu.reduce((sum, fate) => sum + count(fate.seqs), 0);
+    const also = [
+      byQemu > 0 ? `, ${byQemu} used by QEMU while no peer ran the ring` : '',
+      book.open > 0 ? `, ${book.open} in flight at the end` : '',
+    ];
+    return judged(
+      breaks,
+      hold(`${book.arrived} of ${counted(book.sent, 'packet')} arrived once and intact${also.join('')}`),
+    );
+  },
+};

@@ -1,0 +1,93 @@
+import { performance } from 'node:perf_hooks';
+import type { Requirement } from '../contract/index.js';
+import type { Reporter, RunResult, VariantResult } from '../runner/index.js';
+import { formatMs, printable } from './format.js';
+import { type Paint, paint, wantsColour } from './paint.js';
+import { Tally } from './progress.js';
+import { renderSummary } from './summary.js';
+
+/** A stream for text; `process.stdout` and `process.stderr` are. */
+export interface TextStream {
+  write(text: string): unknown;
+  isTTY?: boolean | undefined;
+  columns?: number | undefined;
+}
+
+export interface ConsoleOptions {
+  stdout: TextStream;
+  stderr: TextStream;
+  env: NodeJS.ProcessEnv;
+  contract: readonly Requirement[];
+  /** Says nothing while the run goes on. */
+  quiet?: boolean;
+}
+
+const CLEAR_LINE = '\r\x1b[K';
+const REDRAW_MS = 500;
+
+/**
+ * Tells people how the run goes, on stderr: one living line on a terminal, otherwise (CI, a pipe) a line for each variant.
+ * The summary at the end is the command's output, on stdout.
+ */
+export class ConsoleReporter implements Reporter {
+  readonly #o: ConsoleOptions;
+  readonly #live: boolean;
+  readonly #paint: Paint;
+  #tally = new Tally(0, () => performance.now());
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ConsoleOptions) {
+    this.#o = options;
+    const { stderr, env } = options;
+    this.#live = stderr.isTTY === true && !env.CI && env.TERM !== 'dumb';
+    this.#paint = paint(wantsColour(stderr, env));
+  }
+
+  onStart({ total, jobs, qemu, out }: Parameters<NonNullable<Reporter['onStart']>>[0]): void {
+    if (this.#o.quiet) return;
+    this.#tally = new Tally(total, () => performance.now());
+    this.#o.stderr.write(
+      `QEMU ${qemu.version} (${qemu.path}): ${total} variants, ${jobs} at a time, reports in ${out}\n`,
+    );
+    if (!this.#live) return;
+    this.#timer = setInterval(() => this.#draw(), REDRAW_MS);
+    this.#timer.unref();
+  }
+
+  onVariantStart({ id }: { id: string }): void {
+    this.#tally.started(id);
+    this.#draw();
+  }
+
+  onVariantEnd(result: VariantResult): void {
+    this.#tally.ended(result);
+    if (this.#o.quiet) return;
+    if (!this.#live) this.#o.stderr.write(`${this.#tally.position}  ${this.#line(result)}\n`);
+    else if (result.verdict === 'fail' || result.verdict === 'inconclusive')
+      this.#o.stderr.write(`${CLEAR_LINE}${this.#line(result)}\n`);
+    this.#draw();
+  }
+
+  onEnd(result: RunResult, out: string): void {
+    clearInterval(this.#timer);
+    if (this.#live && !this.#o.quiet) this.#o.stderr.write(CLEAR_LINE);
+    this.#o.stdout.write(renderSummary(result, out, this.#o.contract, paint(wantsColour(this.#o.stdout, this.#o.env))));
+  }
+
+  #line({ verdict, kind, variant, reason, durationMs }: VariantResult): string {
+    const word = (kind ?? verdict).toUpperCase().padEnd(12);
+    const colours = {
+      pass: this.#paint.good,
+      fail: this.#paint.bad,
+      inconclusive: this.#paint.warn,
+      skip: this.#paint.dim,
+    };
+    const why = reason ? `: ${printable(reason)}` : '';
+    return `${colours[verdict](word)}  ${variant}${why}${verdict === 'skip' ? '' : this.#paint.dim(`  ${formatMs(durationMs)}`)}`;
+  }
+
+  #draw(): void {
+    if (!this.#live || this.#o.quiet) return;
+    this.#o.stderr.write(CLEAR_LINE + this.#tally.line((this.#o.stderr.columns ?? 80) - 1));
+  }
+}

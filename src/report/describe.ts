@@ -1,0 +1,146 @@
+import type { Event, Json, SeqRanges } from '../timeline/index.js';
+import { formatMs, printable } from './format.js';
+
+const seqs = (ranges: SeqRanges) =>
+  ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(' ');
+const brief = (value: Json | undefined) => (value === undefined ? '' : ` ${JSON.stringify(value)}`);
+const plural = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
+const withFds = (fds: number) => (fds > 0 ? ` +${plural(fds, 'fd')}` : '');
+const needReply = (flags: number) => (flags & 8 ? ' (reply wanted)' : '');
+const isEmpty = (body: Json) => body !== null && typeof body === 'object' && Object.keys(body).length === 0;
+const bodyOf = (body: Json) => (isEmpty(body) ? '' : brief(body));
+const extra = (event: { extra?: true }) => (event.extra ? ' (second client)' : '');
+
+/**
+ * One event as one line for people, without its time. Everything that shows events goes through here.
+ * The words are those of docs/architecture.md.
+ */
+export function describeEvent(event: Event): string {
+  return printable(text(event)).replaceAll('\n', '\\n');
+}
+
+function text(event: Event): string {
+  switch (event.type) {
+    case 'run.begin':
+      return `variant ${event.variant} begins, QEMU ${event.qemu.version}, profile ${event.profile}`;
+    case 'run.end':
+      return 'variant ends';
+    case 'step.begin':
+      return `step ${event.index + 1} ${event.verb}${brief(event.params)}`;
+    case 'step.end':
+      return `step ${event.index + 1} ${event.verb} ${event.outcome}${event.reason ? `: ${event.reason}` : ''}`;
+    case 'tester.trouble':
+      return `trouble of the tester: ${event.what}${event.hint ? ` (${event.hint})` : ''}`;
+    case 'peer.listen':
+      return `${event.decoy ? 'decoy' : 'peer'} listens`;
+    case 'peer.unlisten':
+      return `${event.decoy ? 'decoy' : 'peer'} stops listening, path ${event.removed ? 'removed' : 'stays'}`;
+    case 'peer.dial':
+      return `peer dials for session ${event.session}`;
+    case 'peer.dial-failed':
+      return `dial for session ${event.session} fails: ${event.code}`;
+    case 'decoy.accept':
+      return `process ${event.pid} dials the decoy`;
+    case 'session.open':
+      return `session ${event.session} opens by ${event.by}, process ${event.pid}${extra(event)}`;
+    case 'session.close': {
+      const unread = event.unread ? `, ${plural(event.unread, 'byte')} of QEMU unread` : '';
+      return `session ${event.session} ends by ${event.by}: ${event.how}${unread}${event.error ? `: ${event.error}` : ''}${extra(event)}`;
+    }
+    case 'wire.recv':
+      return `<- ${event.name}${bodyOf(event.body)}${withFds(event.fds)}${needReply(event.flags)} (session ${event.session})`;
+    case 'wire.send':
+      return `-> ${event.channel} ${event.name}${bodyOf(event.body)}${withFds(event.fds)} (session ${event.session})`;
+    case 'wire.backend-recv':
+      return `<- back-end channel ${event.name}${bodyOf(event.body)} (session ${event.session})`;
+    case 'ring.start': {
+      const indices = event.usedIdx === undefined ? '' : `, used ${event.usedIdx}, avail ${event.availIdx}`;
+      return `ring ${event.ring} starts at ${event.base}${indices}, ${event.enabled ? 'enabled' : 'disabled'} (session ${event.session})`;
+    }
+    case 'ring.stop':
+      return `ring ${event.ring} stops at ${event.base} (session ${event.session})`;
+    case 'ring.enable':
+      return `ring ${event.ring} is ${event.enabled ? 'enabled' : 'disabled'} (session ${event.session})`;
+    case 'ring.kick':
+      return `kick of ring ${event.ring} (session ${event.session})`;
+    case 'ring.call':
+      return `call of ring ${event.ring} (session ${event.session})`;
+    case 'traffic.begin': {
+      const flight = event.inFlight ? ', not awaited' : '';
+      return `burst ${event.burst}: ${plural(event.packets, 'packet')} each way on ${plural(event.pairs, 'pair')}${flight}`;
+    }
+    case 'packets.sent':
+      return `${event.dir} pair ${event.pair}: sent ${seqs(event.seqs)}`;
+    case 'packets.seen': {
+      const corrupt = event.corrupt > 0 ? `, ${event.corrupt} corrupt` : '';
+      return `${event.dir} pair ${event.pair}: seen ${seqs(event.seqs) || 'none'}${corrupt}`;
+    }
+    case 'packets.completed':
+      return `tx pair ${event.pair}: completed ${seqs(event.seqs)}`;
+    case 'traffic.end': {
+      const missing = event.missing.map((m) => `${m.dir} pair ${m.pair}: ${seqs(m.seqs)}`).join('; ');
+      return `burst ${event.burst} ${event.outcome}${missing ? `, missing ${missing}` : ''}`;
+    }
+    case 'driver.reset':
+      return 'driver resets the device';
+    case 'driver.features':
+      return `driver accepts features ${event.accepted} of ${event.offered}`;
+    case 'driver.ready':
+      return `driver sets DRIVER_OK with ${plural(event.pairs, 'pair')}, ${plural(event.rings.length, 'ring')}`;
+    case 'driver.link':
+      return `guest sees link ${event.up ? 'up' : 'down'}`;
+    case 'driver.interrupt':
+      return `interrupt, ISR ${event.isr}`;
+    case 'driver.kick':
+      return `driver notifies ring ${event.ring}`;
+    case 'qemu.spawn':
+      return `QEMU starts, process ${event.pid}`;
+    case 'qemu.exit': {
+      const how = event.signal ? `killed by ${event.signal}` : `exit code ${event.code}`;
+      return `QEMU ends: ${how}${event.asked ? ` (asked to by ${event.asked})` : ' (unasked)'}`;
+    }
+    case 'qemu.stderr':
+      return `stderr: ${event.line}`;
+    case 'qemu.post-mortem': {
+      const { assertion } = event;
+      if (assertion)
+        return `assertion in ${assertion.function} (${assertion.file}:${assertion.line}): ${assertion.expression}`;
+      if (event.backtrace) return `backtrace: ${event.backtrace.join(' < ')}`;
+      return `no backtrace: ${event.noBacktrace ?? 'no core'}`;
+    }
+    case 'qmp.ready':
+      return 'QMP is ready';
+    case 'qmp.command':
+      return `QMP ${event.execute}${brief(event.arguments)}`;
+    case 'qmp.reply':
+      return `QMP ${event.execute} ${event.error ? `fails: ${event.error}` : 'done'} after ${formatMs(event.latency)}`;
+    case 'qmp.event':
+      return `QMP event ${event.event}${bodyOf(event.data)}`;
+    case 'qmp.heartbeat':
+      return `QMP answers after ${formatMs(event.latency)}: ${event.status}`;
+    case 'qmp.silent':
+      return `QMP has not answered for ${formatMs(event.t - event.since)}`;
+    case 'chardev.state':
+      return `chardev is ${event.connected ? 'connected' : 'disconnected'} (by ${event.means})`;
+    case 'socket.path':
+      return event.inode === undefined ? "QEMU's socket path is gone" : `QEMU's socket path has inode ${event.inode}`;
+    case 'self-dial':
+      return `a connection at QEMU's own path that is not the tester's (inodes ${event.inodes.join(', ')})`;
+    case 'proc.sample':
+      return `QEMU has ${plural(event.fds, 'fd')} and ${plural(event.threads, 'thread')}`;
+    case 'pace':
+      return `machine: tester late by ${formatMs(event.lag)}, QEMU without a CPU for ${formatMs(event.delay)} so far`;
+  }
+}
+
+/**
+ * Events, one a line, with times relative to the first: `+3.101 s  ...`. What a judgement rests on is marked `>`.
+ * @param marked sequence numbers of the events to mark.
+ */
+export function renderEvents(events: readonly Event[], marked: ReadonlySet<number> = new Set()): string[] {
+  const origin = events[0]?.t ?? 0;
+  return events.map((event) => {
+    const time = `+${((event.t - origin) / 1000).toFixed(3)} s`.padStart(10);
+    return `${marked.has(event.seq) ? '>' : ' '}${time}  ${describeEvent(event)}`;
+  });
+}

@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import type { Requirement } from '../contract/index.js';
+import type { RunResult, VariantResult } from '../runner/index.js';
+import { renderEvents } from './describe.js';
+import { breaksOf, type FailureGroup, groupFailures, requirementOf } from './failure.js';
+import { count, formatMs, printable, wrap } from './format.js';
+import { groupBy } from './group.js';
+import { renderOutages } from './outages.js';
+import type { Paint } from './paint.js';
+
+const WIDTH = 110;
+/** More ids than this are left to results.json. */
+const MAX_IDS = 10;
+/** The end of an excerpt is nearest to the failure. */
+const MAX_EVENTS = 24;
+
+/** Counts by verdict as one phrase: `98 pass, 2 fail (1 crash, 1 violation), 1 inconclusive, 4 skip`. */
+export function countsOf({ summary: s }: Pick<RunResult, 'summary'>): string {
+  const kinds = (['crash', 'hang', 'violation'] as const)
+    .filter((kind) => s[kind] > 0)
+    .map((kind) => `${s[kind]} ${kind}`);
+  return [
+    `${s.pass} pass`,
+    `${s.fail} fail${kinds.length > 0 ? ` (${kinds.join(', ')})` : ''}`,
+    `${s.inconclusive} inconclusive`,
+    `${s.skip} skip`,
+  ].join(', ');
+}
+
+/** The verdict in one line; what is worst decides. */
+export function banner({ summary: s, interrupted }: RunResult, paint: Paint): string {
+  const ran = s.total - s.skip;
+  const say = (colour: Paint['bad'], word: string, rest: string) => `${paint.bold(colour(word))}  ${rest}`;
+  const cut = interrupted ? '; the run was interrupted' : '';
+  const of = `of ${count(ran, 'variant')}${cut}`;
+  if (s.crash > 0) return say(paint.bad, 'CRASH', `QEMU died in ${s.crash} ${of}`);
+  if (s.hang > 0) return say(paint.bad, 'HANG', `QEMU hung in ${s.hang} ${of}`);
+  if (s.fail > 0) return say(paint.bad, 'FAIL', `QEMU broke the reconnect contract in ${s.fail} ${of}`);
+  if (interrupted) return say(paint.warn, 'INTERRUPTED', `no failure in the ${count(ran, 'variant')} that had ended`);
+  if (s.inconclusive > 0) return say(paint.warn, 'INCONCLUSIVE', `the tester could not judge ${s.inconclusive} ${of}`);
+  if (ran === 0) return say(paint.warn, 'NOTHING RAN', `all ${count(s.skip, 'variant')} were skipped`);
+  return say(paint.good, 'PASS', `QEMU kept the reconnect contract in all ${count(ran, 'variant')}`);
+}
+
+/** What one failed variant broke, with the evidence. */
+export function renderFailure(result: VariantResult, contract: readonly Requirement[]): string[] {
+  const breaks = breaksOf(result);
+  const lines = breaks.flatMap(({ requirement: id, judgement }) => {
+    const requirement = requirementOf(contract, id);
+    return [
+      `${id} ${requirement ? `(${requirement.level}) ${requirement.title}` : ''}`.trimEnd(),
+      ...(requirement ? block('requires', requirement.sentence) : []),
+      ...(requirement ? block('allowed', requirement.allowed) : []),
+      ...block('seen', judgement.seen),
+    ];
+  });
+  if (breaks.length === 0 && result.reason) lines.push(...block('reason', result.reason));
+  const marked = new Set(breaks.flatMap(({ judgement }) => judgement.events));
+  const events = result.excerpt.slice(-MAX_EVENTS);
+  if (events.length > 0) lines.push('events (> = the verdict rests on it)', ...renderEvents(events, marked));
+  return lines.map(printable);
+}
+
+function block(label: string, value: string): string[] {
+  return wrap(value, WIDTH - 16).map((line, i) => `  ${(i === 0 ? label : '').padEnd(10)}${line}`);
+}
+
+function renderGroup(group: FailureGroup, contract: readonly Requirement[], paint: Paint, out: string): string[] {
+  const [first, ...others] = group.results as [VariantResult, ...VariantResult[]];
+  const shown = others.slice(0, MAX_IDS).map(({ variant }) => `    ${variant}`);
+  return [
+    '',
+    `${paint.bad(group.kind.toUpperCase())}  ${paint.bold(first.variant)}`,
+    `  ${first.title}`,
+    ...renderFailure(first, contract).map((line) => `  ${line}`),
+    `  ${paint.dim('again')}     ${first.reproduce}`,
+    ...(first.timeline ? [`  ${paint.dim('timeline')}  ${join(out, first.timeline)}`] : []),
+    ...(others.length > 0 ? [`  the same in ${count(others.length, 'more variant')}:`, ...shown] : []),
+    ...(others.length > MAX_IDS ? [`    ... and ${others.length - MAX_IDS} more, see results.json`] : []),
+  ];
+}
+
+/** Variants without a verdict on QEMU, by reason. */
+function renderReasons(title: string, results: readonly VariantResult[], paint: Paint, withCommand: boolean): string[] {
+  const reasons = groupBy(results, ({ reason }) => reason ?? 'no reason given');
+  return [...reasons].flatMap(([reason, list]) => [
+    '',
+    `${paint.warn(title)}  ${printable(reason)}`,
+    ...list.slice(0, MAX_IDS).map(({ variant }) => `    ${variant}`),
+    ...(list.length > MAX_IDS ? [`    ... and ${list.length - MAX_IDS} more, see results.json`] : []),
+    ...(withCommand && list[0] ? [`  ${paint.dim('again')}     ${list[0].reproduce}`] : []),
+  ]);
+}
+
+/**
+ * The whole run for people: verdict first, then counts, failures with their evidence, what could not be judged, what was
+ * skipped, the outage figures, and where the rest is.
+ * @param out the folder that the reports and timelines are in
+ */
+export function renderSummary(result: RunResult, out: string, contract: readonly Requirement[], paint: Paint): string {
+  const of = (verdict: VariantResult['verdict']) => result.variants.filter((one) => one.verdict === verdict);
+  const outages = renderOutages(result.variants);
+  return [
+    banner(result, paint),
+    `${countsOf(result)}; QEMU ${result.qemu.version} (${result.qemu.path}), ${formatMs(result.durationMs)}`,
+    ...groupFailures(result.variants).flatMap((group) => renderGroup(group, contract, paint, out)),
+    ...renderReasons('INCONCLUSIVE', of('inconclusive'), paint, true),
+    ...renderReasons('SKIPPED', of('skip'), paint, false),
+    ...(outages.length > 0 ? ['', ...outages] : []),
+    '',
+    `Reports and timelines: ${out}`,
+    '',
+  ].join('\n');
+}

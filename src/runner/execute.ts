@@ -1,0 +1,99 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Variant } from '../cases/index.js';
+import { judgeAll, outages } from '../contract/index.js';
+import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
+import { type AccelChoice, QemuError, type QemuFacts } from '../qemu/index.js';
+import { Recorder, writeTimeline } from '../timeline/index.js';
+import type { VariantResult } from './result.js';
+import { VariantStage } from './stage.js';
+import { decide, excerpt } from './verdict.js';
+
+/** What all variants of a run share. */
+export interface Environment {
+  facts: QemuFacts;
+  /** Name of the profile for cases that do not ask for one. */
+  profile: string;
+  accel: AccelChoice;
+  biosPath: string;
+  /** Makes a private directory; gone when the run ends, however it ends. */
+  makeDir(): Promise<{ path: string; remove(): Promise<void> }>;
+  /** The run's output folder. */
+  out: string;
+  testerVersion: string;
+  signal: AbortSignal;
+  /** The command that runs a variant again. */
+  reproduce(variant: Variant): string;
+}
+
+/** The fields of a result that the variant itself gives. */
+export function resultOf(variant: Variant, environment: Pick<Environment, 'profile' | 'reproduce'>) {
+  const { id, caseId, title, role, machine, profile } = variant;
+  return {
+    variant: id,
+    case: caseId,
+    title,
+    role,
+    machine,
+    profile: profile ?? environment.profile,
+    reproduce: environment.reproduce(variant),
+  };
+}
+
+/**
+ * Runs one variant from start to verdict and stores its timeline.
+ * @param name of the timeline's file, without extension
+ * @throws only what is a bug of the tester or trouble with the output folder
+ */
+export async function execute(variant: Variant, name: string, environment: Environment): Promise<VariantResult> {
+  const recorder = new Recorder();
+  const base = resultOf(variant, environment);
+  const dir = await environment.makeDir();
+  try {
+    const stage = new VariantStage({
+      variant,
+      recorder,
+      facts: environment.facts,
+      profile: profiles[base.profile] ?? profiles[DEFAULT_PROFILE]!,
+      accel: environment.accel,
+      dir: dir.path,
+      biosPath: environment.biosPath,
+      testerVersion: environment.testerVersion,
+      signal: environment.signal,
+    });
+    try {
+      await stage.run();
+    } catch (error) {
+      recorder.record({ type: 'tester.trouble', what: describe(error) });
+    }
+    await stage.finish();
+  } catch (error) {
+    if (!(error instanceof QemuError && error.code === 'ERR_QEMU_UNSUPPORTED')) throw error;
+    const reason = error.message;
+    return { ...base, verdict: 'skip', reason, requirements: [], outages: [], durationMs: 0, excerpt: [] };
+  } finally {
+    await dir.remove();
+  }
+  const timeline = recorder.timeline();
+  const requirements = judgeAll(timeline);
+  const outcome = decide(timeline, requirements);
+  const folder = join(environment.out, 'timelines');
+  await mkdir(folder, { recursive: true });
+  await writeTimeline(join(folder, `${name}.jsonl`), timeline.events);
+  return {
+    ...base,
+    ...outcome,
+    requirements,
+    outages: outages(timeline),
+    durationMs: timeline.end,
+    timeline: join('timelines', `${name}.jsonl`),
+    excerpt: excerpt(timeline, requirements, outcome),
+  };
+}
+
+/** A bug of ours, with the place it came from: it ends up in the reason of an inconclusive verdict. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return `tester: ${String(error)}`;
+  const place = error.stack?.split('\n')[1]?.trim();
+  return `tester: ${error.message}${place ? ` (${place})` : ''}`;
+}

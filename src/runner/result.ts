@@ -1,0 +1,99 @@
+import type { Judgement, Requirement } from '../contract/index.js';
+import type { Event, Ms, Role } from '../timeline/index.js';
+
+/** See the words in docs/architecture.md. */
+export type Verdict = 'pass' | 'fail' | 'inconclusive' | 'skip';
+
+/** How a variant failed; crash outranks hang outranks violation. */
+export type FailKind = 'crash' | 'hang' | 'violation';
+
+/** One requirement judged on one timeline. */
+export interface RequirementResult {
+  requirement: Requirement['id'];
+  judgement: Judgement;
+}
+
+/** One interruption of traffic, measured by the packets. */
+export interface Outage {
+  /** Sequence of the session that ended. */
+  session: number;
+  /** From the session's end to the peer's return (dial accepted, or accept). */
+  awayMs: Ms;
+  /** From the peer's return to all rings running again; undefined without a driver. */
+  restartMs?: Ms;
+  /** From the last packet seen before to the first packet seen after, per direction; undefined when none came. */
+  txMs?: Ms;
+  rxMs?: Ms;
+  /** TX packets that QEMU itself completed while no peer was there. */
+  completedByQemu: number;
+}
+
+/** What came out of one variant. */
+export interface VariantResult {
+  variant: string;
+  case: string;
+  title: string;
+  role: Role;
+  machine: string;
+  profile: string;
+  verdict: Verdict;
+  /** For `fail`. */
+  kind?: FailKind;
+  /** For `skip` and `inconclusive`: why. For `fail`: the worst break in one line. */
+  reason?: string;
+  /** Every requirement of the registry, in its order; empty for `skip`. */
+  requirements: RequirementResult[];
+  outages: Outage[];
+  durationMs: Ms;
+  /** Path of the JSONL timeline relative to the output folder; absent for `skip`. */
+  timeline?: string;
+  /** For `fail` and `inconclusive`: the events that reports show, in order. */
+  excerpt: Event[];
+  /** The command that runs just this variant again. */
+  reproduce: string;
+}
+
+/** Counts by verdict, and failures by kind. */
+export interface Summary {
+  total: number;
+  pass: number;
+  fail: number;
+  inconclusive: number;
+  skip: number;
+  crash: number;
+  hang: number;
+  violation: number;
+}
+
+/** What came out of a run: the content of results.json. */
+export interface RunResult {
+  schema: 1;
+  tester: { name: string; version: string };
+  startedAt: string;
+  durationMs: Ms;
+  qemu: { path: string; version: string; versionText: string };
+  /** The selection as given on the command line. */
+  selection: {
+    selectors: string[];
+    roles: Role[];
+    machines: string[];
+    profiles: string[];
+    repeat: number;
+    jobs: number;
+  };
+  summary: Summary;
+  variants: VariantResult[];
+  /** True when SIGINT or SIGTERM ended the run early; what had not run is not in `variants`. */
+  interrupted: boolean;
+  /** As designed: 0, 1, 3, 4, 130 (2 never gets this far). */
+  exitCode: number;
+}
+
+/** A passive listener of a run. Methods are called in order and must not throw. */
+export interface Reporter {
+  onStart?(plan: { total: number; jobs: number; qemu: RunResult['qemu']; out: string }): void;
+  onVariantStart?(variant: { id: string }): void;
+  onVariantEnd?(result: VariantResult): void;
+  /** May write files; the run waits for it. */
+  onEnd?(result: RunResult, out: string): Promise<void> | void;
+}

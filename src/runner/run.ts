@@ -1,0 +1,159 @@
+import { setMaxListeners } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { Variant } from '../cases/index.js';
+import { type AccelChoice, haltBios, type QemuFacts, Workspace } from '../qemu/index.js';
+import { type Environment, execute, resultOf } from './execute.js';
+import { pool } from './pool.js';
+import type { Reporter, RunResult, Summary, VariantResult } from './result.js';
+
+/** Variants side by side per core: nearly all of a variant is waiting for real timers. */
+const JOBS_PER_CORE = 8;
+
+/** How many variants run side by side unless told otherwise. */
+export function defaultJobs(): number {
+  return JOBS_PER_CORE * availableParallelism();
+}
+
+export interface RunOptions {
+  variants: readonly Variant[];
+  /** Variants that this QEMU cannot run, with the reason. */
+  skipped?: readonly { variant: Variant; reason: string }[];
+  facts: QemuFacts;
+  /** Name of the profile for cases that do not ask for one. */
+  profile: string;
+  accel: AccelChoice;
+  jobs: number;
+  repeat: number;
+  /** Existing or creatable folder for timelines and reports. */
+  out: string;
+  reporters: readonly Reporter[];
+  /** Ends the run early: running variants are cut short and not reported, reports are written. */
+  signal: AbortSignal;
+  selection: RunResult['selection'];
+  tester: RunResult['tester'];
+  /** The command that runs a variant again. */
+  reproduce(variant: Variant): string;
+}
+
+/** Runs the variants and tells the reporters. @throws what is a bug of the tester or trouble with the output folder */
+export async function run(options: RunOptions): Promise<RunResult> {
+  const { facts, out, reporters, signal, selection, tester } = options;
+  const startedAt = new Date();
+  // Every running variant listens for the interruption.
+  setMaxListeners(options.jobs + 10, signal);
+  await mkdir(out, { recursive: true });
+  const qemu = { path: facts.path, version: facts.version, versionText: facts.versionText };
+  const jobs = plan(options.variants, options.repeat);
+  const skipped = options.skipped ?? [];
+  const results: { order: number; result: VariantResult }[] = [];
+  const workspace = await Workspace.create();
+  try {
+    const biosPath = workspace.file('halt.bin');
+    await writeFile(biosPath, haltBios());
+    const environment: Environment = {
+      facts,
+      profile: options.profile,
+      accel: options.accel,
+      biosPath,
+      makeDir: () => workspace.makeDir(),
+      out,
+      testerVersion: tester.version,
+      signal,
+      reproduce: options.reproduce,
+    };
+    for (const reporter of reporters)
+      reporter.onStart?.({ total: jobs.length + skipped.length, jobs: options.jobs, qemu, out });
+    const report = (order: number, result: VariantResult) => {
+      results.push({ order, result });
+      for (const reporter of reporters) reporter.onVariantEnd?.(result);
+    };
+    skipped.forEach(({ variant, reason }, i) => {
+      const base = resultOf(variant, environment);
+      report(jobs.length + i, {
+        ...base,
+        verdict: 'skip',
+        reason,
+        requirements: [],
+        outages: [],
+        durationMs: 0,
+        excerpt: [],
+      });
+    });
+    const longestFirst = jobs.toSorted((a, b) => b.variant.minimumMs - a.variant.minimumMs);
+    await pool(longestFirst, options.jobs, signal, async ({ variant, name, order }) => {
+      for (const reporter of reporters) reporter.onVariantStart?.({ id: variant.id });
+      const result = await execute(variant, name, environment);
+      // Cut short, it says nothing; only what QEMU did before that counts.
+      if (!signal.aborted || result.verdict === 'fail') report(order, result);
+    });
+  } finally {
+    await workspace.close();
+  }
+  const variants = results.toSorted((a, b) => a.order - b.order).map(({ result }) => result);
+  const summary = summarise(variants);
+  const result: RunResult = {
+    schema: 1,
+    tester,
+    startedAt: startedAt.toISOString(),
+    durationMs: Date.now() - startedAt.getTime(),
+    qemu,
+    selection,
+    summary,
+    variants,
+    interrupted: signal.aborted,
+    exitCode: exitCode(summary, signal.aborted),
+  };
+  for (const reporter of reporters) await reporter.onEnd?.(result, out);
+  return result;
+}
+
+interface Job {
+  variant: Variant;
+  /** Of its timeline file. */
+  name: string;
+  /** Its place in the results: the catalogue's order, not the order of running. */
+  order: number;
+}
+
+function plan(variants: readonly Variant[], repeat: number): Job[] {
+  return Array.from({ length: repeat }, (_, round) =>
+    variants.map((variant) => {
+      const suffix = repeat > 1 ? `.${round + 1}` : '';
+      return { variant, name: `${fileName(variant.id)}${suffix}` };
+    }),
+  )
+    .flat()
+    .map((job, order) => ({ ...job, order }));
+}
+
+/** A variant's id as a file name that every file system and CI artefact store takes: `a.b[c=1,d=2]` -> `a.b--c-1--d-2`. */
+export function fileName(id: string): string {
+  return id
+    .replace(/\]$/, '')
+    .replace(/[[,]/g, '--')
+    .replace(/[^\w.-]/g, '-');
+}
+
+function summarise(results: readonly VariantResult[]): Summary {
+  const count = (test: (result: VariantResult) => boolean) => results.filter(test).length;
+  return {
+    total: results.length,
+    pass: count(({ verdict }) => verdict === 'pass'),
+    fail: count(({ verdict }) => verdict === 'fail'),
+    inconclusive: count(({ verdict }) => verdict === 'inconclusive'),
+    skip: count(({ verdict }) => verdict === 'skip'),
+    crash: count(({ kind }) => kind === 'crash'),
+    hang: count(({ kind }) => kind === 'hang'),
+    violation: count(({ kind }) => kind === 'violation'),
+  };
+}
+
+/** 130 interrupted; 3 crashed or hung; 1 failed; 4 inconclusive results remain; 0 all as expected. */
+export function exitCode(summary: Summary, interrupted: boolean): number {
+  if (interrupted) return 130;
+  if (summary.crash > 0 || summary.hang > 0) return 3;
+  if (summary.fail > 0) return 1;
+  if (summary.inconclusive > 0) return 4;
+  return 0;
+}

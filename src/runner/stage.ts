@@ -1,0 +1,453 @@
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { QemuGone, type Stage, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
+import { Driver, DriverError } from '../driver/index.js';
+import { listenUnix, OsError } from '../os/index.js';
+import { Peer, PeerError, type Profile } from '../peer/index.js';
+import {
+  type AccelChoice,
+  commandLine,
+  type Heartbeat,
+  launch,
+  QemuError,
+  type QemuFacts,
+  type QemuProcess,
+  startHeartbeat,
+} from '../qemu/index.js';
+import type { Json, Ms, Recorder } from '../timeline/index.js';
+import { ChardevWatch, ProcessWatch, SocketWatch } from '../watch/index.js';
+import { type Expected, Ledger } from './ledger.js';
+
+/** How long a step waits for its event. Longer than any bound of the contract, so that a late event is still seen. */
+const STEP_DEADLINE_MS: Ms = 10_000;
+
+/** How often QEMU is looked at from outside; the shortest bound of the contract is ten times that. */
+const SAMPLE_MS: Ms = 100;
+
+/** R2's bound: from here on an unanswered heartbeat is worth an event of its own. */
+const SILENCE_MS: Ms = 1000;
+
+/** How long QEMU may take to exit after quit before it is killed. */
+const QUIT_DEADLINE_MS: Ms = 10_000;
+
+export interface StageOptions {
+  variant: Variant;
+  recorder: Recorder;
+  facts: QemuFacts;
+  profile: Profile;
+  accel: AccelChoice;
+  /** The variant's private directory. */
+  dir: string;
+  biosPath: string;
+  testerVersion: string;
+  /** Aborted when the run is interrupted. */
+  signal: AbortSignal;
+}
+
+/** One QEMU, its peer, its driver and what watches them, for one variant. */
+export class VariantStage implements Stage {
+  readonly variant: Variant;
+  readonly recorder: Recorder;
+  readonly peer: Peer;
+  readonly #o: StageOptions;
+  readonly #socketPath: string;
+  readonly #ledger = new Ledger();
+  readonly #argv: string[];
+  #qemu: QemuProcess | undefined;
+  #driver: Driver | undefined;
+  #process: ProcessWatch | undefined;
+  #socket: SocketWatch | undefined;
+  #chardev: ChardevWatch | undefined;
+  #heartbeat: Heartbeat | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #quitSent = false;
+  #interrupted: Promise<never>;
+  #interrupt = () => {};
+  #burst = 0;
+
+  /** Records run.begin. @throws QemuError when the binary cannot run such a variant */
+  constructor(options: StageOptions) {
+    this.#o = options;
+    const { variant, recorder, facts, profile, dir } = options;
+    this.variant = variant;
+    this.recorder = recorder;
+    this.#socketPath = join(dir, 'vhost-user.sock');
+    this.#argv = commandLine({
+      facts,
+      role: variant.role,
+      machine: variant.machine,
+      accel: options.accel,
+      queuePairs: variant.queuePairs,
+      memory: variant.memory,
+      reconnectMs: variant.reconnectMs,
+      socketPath: this.#socketPath,
+      qmpPath: join(dir, 'qmp.sock'),
+      qtestPath: join(dir, 'qtest.sock'),
+      biosPath: options.biosPath,
+    });
+    recorder.record({
+      type: 'run.begin',
+      schema: 1,
+      variant: variant.id,
+      case: variant.caseId,
+      role: variant.role,
+      machine: variant.machine,
+      profile: profile.name,
+      driver: variant.driver,
+      queuePairs: variant.queuePairs,
+      memory: variant.memory,
+      reconnectMs: variant.role === 'client' ? variant.reconnectMs : 0,
+      socketPath: this.#socketPath,
+      qemu: { version: facts.version, argv: [facts.path, ...this.#argv] },
+      tester: options.testerVersion,
+      startedAt: new Date().toISOString(),
+    });
+    recorder.listen(this.#ledger.listen);
+    this.#interrupted = new Promise((_, reject) => {
+      this.#interrupt = () => reject(new StepFailed('interrupted'));
+    });
+    this.#interrupted.catch(() => {});
+    options.signal.addEventListener('abort', this.#interrupt);
+    this.peer = new Peer({ role: variant.role, path: this.#socketPath, profile, recorder });
+  }
+
+  /**
+   * Runs the schedule. The peer comes before QEMU unless the case wants it otherwise; a listening QEMU is always first.
+   * @returns normally in any case: how the steps ended is in the timeline.
+   */
+  async run(): Promise<void> {
+    const { role, start, steps } = this.variant;
+    if (role === 'server' || start === 'qemu-first') await this.#launch();
+    for (const [index, { verb, params }] of steps.entries()) {
+      this.recorder.record({ type: 'step.begin', index, verb, params: params as Json });
+      const failure = await this.#attempt(verb, params);
+      if (failure) {
+        const outcome = failure instanceof StepTimeout ? 'timeout' : 'failed';
+        this.recorder.record({ type: 'step.end', index, verb, outcome, reason: failure.message });
+        return;
+      }
+      this.recorder.record({ type: 'step.end', index, verb, outcome: 'done' });
+      await this.#launch();
+    }
+  }
+
+  /** @returns why the step did not happen; undefined when it did. @throws what is a bug of the tester */
+  async #attempt(verb: string, params: unknown): Promise<Error | undefined> {
+    try {
+      await verbs.find(({ name }) => name === verb)!.run(this, params);
+      return undefined;
+    } catch (error) {
+      // The schedule may go on past a quit that it sent; it ends with QEMU.
+      if (error instanceof QemuGone && this.#quitSent) return undefined;
+      const known = [StepTimeout, StepFailed, QemuGone, QemuError, DriverError, PeerError, OsError];
+      if (known.some((kind) => error instanceof kind)) return error as Error;
+      throw error;
+    }
+  }
+
+  /** Starts QEMU and what watches it, once. */
+  async #launch(): Promise<void> {
+    if (this.#qemu) return;
+    const { facts, dir } = this.#o;
+    const qemu = await launch({
+      path: facts.path,
+      argv: this.#argv,
+      qmpPath: join(dir, 'qmp.sock'),
+      qtestPath: join(dir, 'qtest.sock'),
+      cwd: dir,
+      recorder: this.recorder,
+    });
+    this.#qemu = qemu;
+    this.#process = new ProcessWatch(qemu.pid, this.recorder);
+    if (this.variant.role === 'server') this.#watchSocket();
+    this.#timer = setInterval(() => this.#look(), SAMPLE_MS);
+    qemu.qmp.then(
+      (qmp) => {
+        this.#chardev = new ChardevWatch(qmp, this.recorder);
+        this.#heartbeat = startHeartbeat({
+          qmp,
+          recorder: this.recorder,
+          intervalMs: SAMPLE_MS,
+          boundMs: SILENCE_MS,
+        });
+      },
+      // It died before QMP was there: the exit is in the timeline.
+      () => {},
+    );
+  }
+
+  /** Ends the variant: quit, exit, everything closed. Never throws for what QEMU does. */
+  async finish(): Promise<void> {
+    const { signal } = this.#o;
+    signal.removeEventListener('abort', this.#interrupt);
+    this.#interrupted = new Promise(() => {});
+    const qemu = this.#qemu;
+    if (qemu && !this.#gone && !signal.aborted) {
+      if (!this.#quitSent) await this.#unlessGone(this.sample());
+      if (!this.#gone && this.recorder.latest('qmp.ready')) {
+        this.sendQuit();
+        // A QEMU that waits for a silent peer sees the quit only once that is gone.
+        if (this.peer.session?.stalled) await this.peer.leave('close');
+        await this.#within(QUIT_DEADLINE_MS, qemu.exited);
+      }
+    }
+    // First, or it would redial a QEMU that is being killed.
+    await this.peer.close();
+    await qemu?.kill();
+    clearInterval(this.#timer);
+    this.#heartbeat?.stop();
+    this.#process?.stop();
+    this.#driver?.close();
+    await qemu?.dispose();
+    this.recorder.record({ type: 'run.end' });
+  }
+
+  async until(what: string, test: () => boolean): Promise<void> {
+    if (this.#gone) throw new QemuGone();
+    if (test()) return;
+    let unlisten = () => {};
+    const happened = new Promise<void>((resolve, reject) => {
+      let asked = false;
+      const ask = () => {
+        asked = false;
+        if (this.#gone) reject(new QemuGone());
+        else if (test()) resolve();
+      };
+      // An event is recorded before it takes effect, so the question is asked after the callback that recorded it.
+      unlisten = this.recorder.listen(() => {
+        if (asked) return;
+        asked = true;
+        queueMicrotask(ask);
+      });
+    });
+    try {
+      if ((await this.#within(STEP_DEADLINE_MS, happened)) === LATE) throw new StepTimeout(what);
+    } finally {
+      unlisten();
+    }
+  }
+
+  async pass(ms: Ms): Promise<void> {
+    if (this.#gone) throw new QemuGone();
+    let unlisten = () => {};
+    const gone = new Promise<never>((_, reject) => {
+      unlisten = this.recorder.listen(({ type }) => {
+        if (type === 'qemu.exit') reject(new QemuGone());
+      });
+    });
+    try {
+      await this.#within(ms, gone);
+    } finally {
+      unlisten();
+    }
+  }
+
+  async bringUp(): Promise<void> {
+    const qemu = this.#running();
+    await this.until('QMP ready', () => this.recorder.latest('qmp.ready') !== undefined);
+    if (this.variant.driver !== 'none' && !this.#driverRuns) await this.driver('start');
+    else await this.#bounded('QMP', qemu.qmp);
+  }
+
+  handshakeDone(): boolean {
+    const session = this.peer.session;
+    if (!session?.owned) return false;
+    for (let ring = 0; ring < 2 * this.variant.queuePairs; ring++) if (!session.rings.get(ring)?.call) return false;
+    return true;
+  }
+
+  ringsRunning(): boolean {
+    if (!this.#driverRuns) return true;
+    const session = this.peer.session;
+    return this.recorder
+      .latest('driver.ready')!
+      .rings.every(({ index }) => session?.rings.get(index)?.running ?? false);
+  }
+
+  async readLink(): Promise<boolean | undefined> {
+    return this.#driver && this.#bounded('link status', this.#driver.link());
+  }
+
+  async readConnected(): Promise<boolean> {
+    if (!this.#chardev) throw new StepFailed('the chardev cannot be read before QMP is ready');
+    return this.#bounded('chardev state', this.#chardev.read());
+  }
+
+  async sample(): Promise<void> {
+    this.#look();
+    await this.#bounded('heartbeat', this.#heartbeat?.beat() ?? Promise.resolve());
+  }
+
+  async traffic(packets: number, inFlight: boolean): Promise<void> {
+    const driver = this.#driver;
+    if (!driver) throw new StepFailed('traffic before the driver was started');
+    const { traffic } = this.peer;
+    const pairs = this.variant.queuePairs;
+    const burst = this.#burst++;
+    this.recorder.record({
+      type: 'traffic.begin',
+      burst,
+      packets,
+      pairs,
+      ...(inFlight ? { inFlight: true as const } : {}),
+    });
+    if (inFlight) traffic.holdTx((packets * pairs) / 2);
+    const expected: Expected[] = [];
+    for (let pair = 0; pair < pairs; pair++) {
+      const tx = this.#ledger.take('tx', pair, packets);
+      const rx = this.#ledger.take('rx', pair, packets);
+      expected.push(tx, rx);
+      traffic.queueRx(pair, rx.first, packets);
+    }
+    this.peer.pumpRx();
+    const sent = expected.filter(({ dir }) => dir === 'tx').map((tx) => driver.transmit(tx.pair, tx.first, tx.count));
+    await this.#bounded('transmit', Promise.all(sent));
+    if (inFlight) return;
+    const missing = () =>
+      expected
+        .map((part) => ({ dir: part.dir, pair: part.pair, seqs: this.#ledger.missing(part) }))
+        .filter(({ seqs }) => seqs.length > 0);
+    try {
+      await this.until(`${packets} packets each way`, () => missing().length === 0);
+    } finally {
+      // What came back as used is read once more: an interrupt may have been suppressed.
+      if (!this.#gone) await this.#unlessGone(driver.poll());
+      const left = missing();
+      this.recorder.record({
+        type: 'traffic.end',
+        burst,
+        outcome: left.length === 0 ? 'flowed' : 'stalled',
+        missing: left,
+      });
+    }
+  }
+
+  async driver(action: 'start' | 'reset'): Promise<void> {
+    const { machine, queuePairs, memory } = this.variant;
+    if (!this.#driver) {
+      const bus = await this.#bounded('qtest', this.#running().qtest);
+      this.#driver = new Driver({
+        bus,
+        recorder: this.recorder,
+        machine: machine as 'q35' | 'pc' | 'microvm',
+        pairs: queuePairs,
+        personality: 'linux',
+        memory,
+      });
+    }
+    await this.#bounded(`driver ${action}`, action === 'start' ? this.#driver.start() : this.#driver.reset());
+  }
+
+  async qmp(execute: string, args?: Json): Promise<Json> {
+    const qmp = await this.#bounded('QMP', this.#running().qmp);
+    try {
+      return await this.#bounded(`QMP ${execute}`, qmp.execute(execute, args));
+    } catch (error) {
+      if (error instanceof Error && error.name === 'QmpError') throw new StepFailed(`${execute}: ${error.message}`);
+      throw error;
+    }
+  }
+
+  sendQuit(): void {
+    if (this.#quitSent) return;
+    this.#quitSent = true;
+    // A QEMU that quits is asked nothing more: 5.2 aborts over a command that comes in meanwhile.
+    this.#heartbeat?.stop();
+    this.#running().quit();
+  }
+
+  async decoy(ms: Ms): Promise<void> {
+    const path = this.#socketPath;
+    const aside = `${path}.aside`;
+    this.recorder.record({ type: 'peer.listen', path, decoy: true });
+    if (this.#socket) this.#socket.decoyed = true;
+    await rename(path, aside);
+    const listener = await listenUnix(path, (socket) => {
+      this.recorder.record({ type: 'decoy.accept', pid: socket.peerPid });
+      socket.close();
+    });
+    try {
+      await this.pass(ms);
+    } finally {
+      await listener.close();
+      await rm(path, { force: true });
+      await rename(aside, path);
+      if (this.#socket) this.#socket.decoyed = false;
+      this.recorder.record({ type: 'peer.unlisten', path, removed: true, decoy: true });
+    }
+  }
+
+  /** Whether the driver reached DRIVER_OK and did not reset the device since. */
+  get #driverRuns(): boolean {
+    const ready = this.recorder.latest('driver.ready');
+    return ready !== undefined && ready.seq > (this.recorder.latest('driver.reset')?.seq ?? -1);
+  }
+
+  get #gone(): boolean {
+    return this.recorder.latest('qemu.exit') !== undefined;
+  }
+
+  #running(): QemuProcess {
+    if (!this.#qemu) throw new StepFailed('QEMU was not started yet');
+    return this.#qemu;
+  }
+
+  /** Sockets that sessions of ours explain are learnt at the latest when a session ends. */
+  #watchSocket(): void {
+    const socket = new SocketWatch(this.#socketPath, this.recorder);
+    this.#socket = socket;
+    this.recorder.listen(({ type }) => {
+      if (type === 'session.close') socket.explain();
+    });
+  }
+
+  #look(): void {
+    if (this.#gone) return;
+    this.#process?.sample();
+    this.#socket?.sample(this.peer.session === undefined);
+    // A chardev that cannot be asked any more is told by the process's exit.
+    if (!this.#quitSent) this.#chardev?.read().catch(() => {});
+  }
+
+  /** The promise, or StepTimeout at the deadline; QemuGone when it fails because QEMU ended. */
+  async #bounded<T>(what: string, promise: Promise<T>): Promise<T> {
+    try {
+      const value = await this.#within(STEP_DEADLINE_MS, promise);
+      if (value === LATE) throw new StepTimeout(what);
+      return value;
+    } catch (error) {
+      if (error instanceof StepTimeout || !isConnectionEnd(error)) throw error;
+      // The socket breaks before the exit is known.
+      await this.#within(STEP_DEADLINE_MS, this.#running().exited);
+      throw this.#gone ? new QemuGone() : error;
+    }
+  }
+
+  async #unlessGone(promise: Promise<unknown>): Promise<void> {
+    try {
+      await this.#bounded('last look', promise);
+    } catch (error) {
+      if (!(error instanceof QemuGone || error instanceof StepTimeout)) throw error;
+    }
+  }
+
+  /** The promise's value, or LATE after `ms`; rejects when the run is interrupted. */
+  async #within<T>(ms: Ms, promise: Promise<T>): Promise<T | typeof LATE> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<typeof LATE>((resolve) => {
+      timer = setTimeout(() => resolve(LATE), ms);
+    });
+    try {
+      return await Promise.race([promise, late, this.#interrupted]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** The deadline came first. */
+const LATE = Symbol('late');
+
+/** A QMP or qtest socket broke: QEMU is going or gone. */
+const isConnectionEnd = (error: unknown): boolean =>
+  error instanceof QemuError && (error.code === 'ERR_QEMU_EXITED' || error.code === 'ERR_QEMU_SOCKET');

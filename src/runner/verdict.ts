@@ -1,0 +1,73 @@
+import { type Requirement, registry } from '../contract/index.js';
+import type { Event, Timeline } from '../timeline/index.js';
+import type { FailKind, RequirementResult, Verdict } from './result.js';
+
+/** The verdict on one variant, with the reason in one line unless it passed. */
+export interface Outcome {
+  verdict: Verdict;
+  kind?: FailKind;
+  reason?: string;
+}
+
+const SEVERITY: readonly FailKind[] = ['crash', 'hang', 'violation'];
+
+/** The breaks of `must` requirements, worst first, in the contract's order within a kind. */
+export function breaks(results: readonly RequirementResult[]): (RequirementResult & { kind: FailKind })[] {
+  const level = new Map(registry.map((requirement: Requirement) => [requirement.id, requirement.level]));
+  return results
+    .flatMap((result) =>
+      result.judgement.outcome === 'break' && level.get(result.requirement) === 'must'
+        ? [{ ...result, kind: result.judgement.kind }]
+        : [],
+    )
+    .sort((a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind));
+}
+
+/**
+ * A crash is a crash whatever else went wrong. Otherwise trouble of the tester's own makes the variant inconclusive; so
+ * does a schedule that did not run to its end, unless a broken requirement explains it.
+ */
+export function decide(timeline: Timeline, results: readonly RequirementResult[]): Outcome {
+  const [worst] = breaks(results);
+  const fail = (): Outcome => ({
+    verdict: 'fail',
+    kind: worst!.kind,
+    reason: `${worst!.requirement}: ${worst!.judgement.seen}`,
+  });
+  if (worst?.kind === 'crash') return fail();
+  const trouble = timeline.first('tester.trouble');
+  if (trouble) return { verdict: 'inconclusive', reason: trouble.what };
+  if (worst) return fail();
+  const stopped = timeline.first('step.end', (step) => step.outcome !== 'done');
+  if (stopped) {
+    const reason = `step ${stopped.index + 1} (${stopped.verb}): ${stopped.reason ?? stopped.outcome}`;
+    return { verdict: 'inconclusive', reason };
+  }
+  return { verdict: 'pass' };
+}
+
+/** How many events reports show: a crash's last events, a break's with what surrounds it. */
+const LAST_EVENTS = 50;
+const AROUND = 4;
+
+/** The events that explain a verdict, in order. */
+export function excerpt(
+  timeline: Timeline,
+  results: readonly RequirementResult[],
+  { verdict, kind }: Outcome,
+): Event[] {
+  if (verdict === 'pass' || verdict === 'skip') return [];
+  const wanted = new Set<number>();
+  const around = (seq: number) => {
+    for (let i = seq - AROUND; i <= seq + AROUND; i++) wanted.add(i);
+  };
+  for (const { judgement } of breaks(results)) for (const seq of judgement.events) around(seq);
+  for (const step of timeline.all('step.end')) if (step.outcome !== 'done') around(step.seq);
+  for (const trouble of timeline.all('tester.trouble')) around(trouble.seq);
+  if (kind === 'crash' || kind === 'hang' || wanted.size === 0) {
+    const exit = timeline.first('qemu.exit', (event) => event.asked === undefined);
+    const end = exit ? exit.seq + AROUND : timeline.events.length;
+    for (let i = Math.max(0, end - LAST_EVENTS); i < end; i++) wanted.add(i);
+  }
+  return timeline.events.filter((event) => wanted.has(event.seq)).slice(0, 2 * LAST_EVENTS);
+}

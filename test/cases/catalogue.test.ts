@@ -1,0 +1,46 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { builtinCases, loadCatalogue } from '../../src/cases/catalogue.js';
+import { expand } from '../../src/cases/expand.js';
+import { caseSchema } from '../../src/cases/schema.js';
+import { vocabulary } from '../../src/cases/vocabulary.js';
+import { registry } from '../../src/contract/index.js';
+
+describe('the built-in catalogue', async () => {
+  const cases = await loadCatalogue([builtinCases], vocabulary);
+  const variants = cases.flatMap((one) => expand(one, { roles: ['server', 'client'], machines: ['q35'] }));
+
+  it('has variants with unique ids, few enough for one run', () => {
+    expect(new Set(variants.map(({ id }) => id)).size).toBe(variants.length);
+    expect(variants.length).toBeGreaterThan(70);
+    expect(variants.length).toBeLessThan(130);
+  });
+
+  it('names each file after its id', () => {
+    for (const { id, file } of cases) {
+      const [theme, ...rest] = id.split('.');
+      expect(file).toMatch(new RegExp(`${theme}/${rest.join('-')}\\.yaml$`));
+    }
+  });
+
+  it('cites requirements that there are', () => {
+    const known = registry.map(({ id }) => `contract:${id}`);
+    for (const { references } of cases)
+      expect(known).toEqual(
+        expect.arrayContaining(references.filter((reference) => reference.startsWith('contract:'))),
+      );
+  });
+
+  it('starts every file with the line by which editors find the schema', async () => {
+    for (const { file } of cases)
+      expect(await readFile(file, 'utf8')).toMatch(/^# yaml-language-server: \$schema=\.\.\/case\.schema\.json\n/);
+  });
+
+  it('has a schema for editors that is up to date (UPDATE_SCHEMA=1 writes it)', async () => {
+    const file = join(builtinCases, 'case.schema.json');
+    const text = `${JSON.stringify(caseSchema(vocabulary), null, 2)}\n`;
+    if (process.env.UPDATE_SCHEMA === '1') await writeFile(file, text);
+    expect(await readFile(file, 'utf8')).toBe(text);
+  });
+});

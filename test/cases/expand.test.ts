@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { expand } from '../../src/cases/expand.js';
+import { loadCase } from '../../src/cases/load.js';
+import { missing } from '../../src/cases/needs.js';
+import type { Case } from '../../src/cases/types.js';
+import { caseText, vocabulary } from './vocabulary.js';
+
+const everything = { roles: ['server', 'client'], machines: ['q35', 'pc', 'microvm'] } as const;
+const load = (lines: string, head?: Record<string, string>) =>
+  loadCase('x.yaml', caseText(lines, head), vocabulary) as Case;
+const ids = (definition: Case, scope: Parameters<typeof expand>[1] = everything) =>
+  expand(definition, scope).map(({ id }) => id);
+
+describe('expand', () => {
+  const both = load(
+    'machines: [q35, pc]\nmatrix: { away: [0ms, 3.1s] }\nexclude: [{ role: client, away: 0ms }]\ndriver: none\nsteps: [{ restart: { away: $away } }]',
+    { roles: '[server, client]' },
+  );
+
+  it('crosses roles, machines and matrix, without what is excluded', () => {
+    expect(ids(both)).toEqual([
+      'server.absence.example[role=server,away=0ms]',
+      'server.absence.example[role=server,away=3.1s]',
+      'server.absence.example[role=server,away=0ms,machine=pc]',
+      'server.absence.example[role=server,away=3.1s,machine=pc]',
+      'server.absence.example[role=client,away=3.1s]',
+      'server.absence.example[role=client,away=3.1s,machine=pc]',
+    ]);
+  });
+
+  it('gives the same ids whatever the scope', () => {
+    const part = ids(both, { roles: ['client'], machines: ['pc'] });
+    expect(part).toEqual(['server.absence.example[role=client,away=3.1s,machine=pc]']);
+  });
+
+  it('names nothing where there is nothing to tell apart', () => {
+    expect(ids(load('driver: none\nsteps: [{ peer: connect }]'), { ...everything, machines: ['q35'] })).toEqual([
+      'server.absence.example',
+    ]);
+  });
+
+  it('gives a reconnect interval to the client role only', () => {
+    const variants = expand(both, { ...everything, machines: ['q35'] });
+    expect(variants.map(({ role, reconnectMs }) => [role, reconnectMs])).toEqual([
+      ['server', 0],
+      ['server', 0],
+      ['client', 1000],
+    ]);
+  });
+});
+
+describe('missing', () => {
+  const facts = { machines: new Set(['q35']), reconnectOption: 'reconnect' } as Parameters<typeof missing>[1];
+  const fine = load('qemu: { reconnect: 200ms }\ndriver: none\nsteps: [{ peer: connect }]', { roles: '[client]' });
+  const [q35, pc] = expand(fine, everything);
+
+  it('tells what the binary lacks', () => {
+    expect(q35!.needs).toEqual(['reconnect-ms']);
+    expect(missing(q35!, facts)).toContain('reconnect-ms');
+    expect(missing(pc!, facts)).toBe('this QEMU has no machine pc');
+    expect(missing(q35!, { ...facts, reconnectOption: 'reconnect-ms' })).toBeUndefined();
+  });
+});

@@ -1,0 +1,261 @@
+import { describe, expect, it } from 'vitest';
+import { CaseError } from '../../src/cases/error.js';
+import { loadCase } from '../../src/cases/load.js';
+import type { Case } from '../../src/cases/types.js';
+import { caseText, vocabulary } from './vocabulary.js';
+
+/** Line of the first line after the shared head. */
+const BODY = 7;
+
+function load(text: string): Case {
+  const loaded = loadCase('x.yaml', text, vocabulary);
+  if (Array.isArray(loaded)) throw new Error(loaded.map(({ message }) => message).join('\n'));
+  return loaded;
+}
+
+function mistakes(text: string): CaseError[] {
+  const loaded = loadCase('x.yaml', text, vocabulary);
+  if (!Array.isArray(loaded)) throw new Error('it loaded');
+  return loaded;
+}
+
+describe('a valid case', () => {
+  it('gets defaults, durations in milliseconds, and the sum of its waits', () => {
+    const [point] = load(
+      caseText(
+        'driver: linux\nsteps:\n  - peer: connect\n  - restart: { away: 2.9s }\n  - restart: { away: 200ms, leave: abort }\n',
+      ),
+    ).points;
+    expect(point).toEqual({
+      params: {},
+      driver: 'linux',
+      queuePairs: 1,
+      reconnectMs: 1000,
+      memory: 64 * 1024 * 1024,
+      start: 'peer-first',
+      minimumMs: 3100,
+      steps: [
+        { verb: 'peer', params: 'connect' },
+        { verb: 'restart', params: { leave: 'close', away: 2900, back: 'same' } },
+        { verb: 'restart', params: { leave: 'abort', away: 200, back: 'same' } },
+      ],
+    });
+  });
+
+  it('fills placeholders in fields and nested parameters, keeping the type of whole values', () => {
+    const { points } = load(
+      caseText(
+        [
+          'matrix: { pairs: [2, 4], message: [GET_FEATURES], version: ["3.1"] }',
+          'profile: ovs-dpdk-$version',
+          'qemu: { queues: $pairs, reconnect: 0, memory: 1G }',
+          'driver: none',
+          'steps:',
+          '  - restart: { away: 0ms, back: { stall: $message } }',
+          '  - traffic: $pairs',
+          '',
+        ].join('\n'),
+      ),
+    );
+    expect(points.map(({ queuePairs }) => queuePairs)).toEqual([2, 4]);
+    expect(points[1]).toMatchObject({ profile: 'ovs-dpdk-3.1', reconnectMs: 0, memory: 2 ** 30 });
+    expect(points[1]!.steps).toEqual([
+      { verb: 'restart', params: { leave: 'close', away: 0, back: { stall: 'GET_FEATURES' } } },
+      { verb: 'traffic', params: 4 },
+    ]);
+  });
+
+  it('writes repeats out, nested ones too, and counts their waits as often', () => {
+    const { points } = load(
+      caseText(
+        [
+          'matrix: { leaves: [1, 3] }',
+          'driver: none',
+          'steps:',
+          '  - repeat:',
+          '      times: $leaves',
+          '      steps:',
+          '        - repeat: { times: 2, steps: [{ restart: { away: 1s } }] }',
+          '        - await: ready',
+          '',
+        ].join('\n'),
+      ),
+    );
+    expect(points.map(({ minimumMs }) => minimumMs)).toEqual([2000, 6000]);
+    expect(points[1]!.steps.map(({ verb }) => verb)).toEqual(Array(3).fill(['restart', 'restart', 'await']).flat());
+  });
+
+  it('leaves excluded combinations out', () => {
+    const { points } = load(
+      caseText(
+        'matrix: { a: [1s, 2s], driver: [none, linux] }\nexclude: [{ a: 2s, driver: none }]\ndriver: $driver\nsteps: [{ restart: { away: $a } }]\n',
+      ),
+    );
+    expect(points.map(({ params }) => Object.values(params).join())).toEqual(['1s,none', '1s,linux', '2s,linux']);
+  });
+});
+
+describe('a mistake', () => {
+  const steps = 'steps: [{ peer: connect }]';
+  it.each([
+    ['broken YAML', 'driver: [none\nsteps: 1\n', 'ERR_CASE_YAML', BODY + 1, 1, undefined],
+    ['a field that is no field', `drivr: none\n${steps}`, 'ERR_CASE_SHAPE', BODY, 1, 'did you mean driver?'],
+    ['a missing field', steps, 'ERR_CASE_SHAPE', 1, 1, undefined],
+    [
+      'a value that is none of the choices',
+      `driver: linus\n${steps}`,
+      'ERR_CASE_SHAPE',
+      BODY,
+      9,
+      'did you mean linux?',
+    ],
+    ['no steps', 'driver: none', 'ERR_CASE_SHAPE', 1, 1, undefined],
+    [
+      'an unknown profile',
+      `profile: ovs-dpdk-3.2\ndriver: none\n${steps}`,
+      'ERR_CASE_SHAPE',
+      BODY,
+      10,
+      'did you mean ovs-dpdk-3.1?',
+    ],
+    [
+      'an unknown verb',
+      'driver: none\nsteps:\n  - pear: connect\n',
+      'ERR_CASE_VERB',
+      BODY + 2,
+      5,
+      'did you mean peer?',
+    ],
+    [
+      'two verbs in a step',
+      'driver: none\nsteps:\n  - peer: connect\n    await: ready\n',
+      'ERR_CASE_VERB',
+      BODY + 2,
+      5,
+      undefined,
+    ],
+    ['a step that is a word', 'driver: none\nsteps:\n  - quit\n', 'ERR_CASE_VERB', BODY + 2, 5, undefined],
+    [
+      'an unknown parameter',
+      'driver: none\nsteps:\n  - restart: { away: 1s, leaf: close }\n',
+      'ERR_CASE_VERB',
+      BODY + 2,
+      26,
+      'did you mean leave?',
+    ],
+    [
+      'a bad value inside a union',
+      'driver: none\nsteps:\n  - traffic: { packets: 0, in-flight: true }\n',
+      'ERR_CASE_VERB',
+      BODY + 2,
+      25,
+      undefined,
+    ],
+    [
+      'a duration without a unit',
+      'driver: none\nsteps:\n  - restart: { away: 3 }\n',
+      'ERR_CASE_VERB',
+      BODY + 2,
+      22,
+      'a unit is missing',
+    ],
+    [
+      'an interval without a unit',
+      `qemu: { reconnect: 1 }\ndriver: none\n${steps}`,
+      'ERR_CASE_SHAPE',
+      BODY,
+      20,
+      'a unit is missing',
+    ],
+    [
+      'a bad repeat',
+      'driver: none\nsteps:\n  - repeat: { times: 0, steps: [{ peer: connect }] }\n',
+      'ERR_CASE_SHAPE',
+      BODY + 2,
+      22,
+      undefined,
+    ],
+    [
+      'a mistake inside a repeat',
+      'driver: none\nsteps:\n  - repeat:\n      times: 2\n      steps:\n        - await: redy\n',
+      'ERR_CASE_VERB',
+      BODY + 5,
+      18,
+      'did you mean ready?',
+    ],
+    [
+      'an unknown placeholder',
+      'matrix: { away: [1s] }\ndriver: none\nsteps:\n  - restart: { away: $awy }\n  - restart: { away: $away }\n',
+      'ERR_CASE_PLACEHOLDER',
+      BODY + 3,
+      22,
+      'did you mean away?',
+    ],
+    [
+      'a matrix key that nothing uses',
+      `matrix:\n  away: [1s]\ndriver: none\n${steps}`,
+      'ERR_CASE_MATRIX',
+      BODY + 1,
+      3,
+      'remove the key',
+    ],
+    [
+      'a bad value from the matrix',
+      'matrix: { d: [none, bsd] }\ndriver: $d\nsteps: [{ peer: connect }]\n',
+      'ERR_CASE_SHAPE',
+      BODY + 1,
+      9,
+      undefined,
+    ],
+    [
+      'an exclusion of an unknown key',
+      `matrix: { d: [none, linux] }\nexclude: [{ e: 1 }]\ndriver: $d\n${steps}`,
+      'ERR_CASE_MATRIX',
+      BODY + 1,
+      13,
+      'did you mean d?',
+    ],
+    [
+      'an exclusion of an unknown value',
+      `matrix: { d: [none, linux] }\nexclude: [{ d: bsd }]\ndriver: $d\n${steps}`,
+      'ERR_CASE_MATRIX',
+      BODY + 1,
+      16,
+      undefined,
+    ],
+    [
+      'nothing left',
+      `matrix: { d: [none] }\nexclude: [{ d: none }]\ndriver: $d\n${steps}`,
+      'ERR_CASE_MATRIX',
+      BODY + 1,
+      10,
+      undefined,
+    ],
+  ])('%s is reported with its place', (_, lines, code, line, column, hint) => {
+    const [error] = mistakes(caseText(lines));
+    expect(error).toBeInstanceOf(CaseError);
+    expect({ code: error!.code, line: error!.line, column: error!.column, hint: error!.hint }).toEqual({
+      code,
+      line,
+      column,
+      hint,
+    });
+  });
+
+  it('reads as one line', () => {
+    const [error] = mistakes(caseText('driver: none\nsteps:\n  - pear: connect\n'));
+    expect(error!.message).toBe(
+      'x.yaml:9:5: expected a verb: peer, await, traffic, restart, repeat, got "pear" (did you mean peer?)',
+    );
+  });
+
+  it('in the head is found with all its fellows', () => {
+    const errors = mistakes(caseText(`driver: none\n${steps}`, { id: 'Server', level: 'high', references: '[R8]' }));
+    expect(errors.map(({ line }) => line)).toEqual([1, 3, 5]);
+  });
+
+  it('of the whole file is reported at its start', () => {
+    expect(mistakes('- a list\n')[0]).toMatchObject({ code: 'ERR_CASE_SHAPE', line: 1, column: 1 });
+    expect(mistakes('')[0]).toMatchObject({ code: 'ERR_CASE_SHAPE', line: 1, column: 1 });
+  });
+});

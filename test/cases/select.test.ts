@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { picks, SelectorError, select } from '../../src/cases/select.js';
+import type { Variant } from '../../src/cases/types.js';
+
+const variants = [
+  'server.absence.short[away=0ms]',
+  'server.absence.short[away=3.1s]',
+  'server.absences',
+  'quit.away',
+].map((id) => ({ id, caseId: id.replace(/\[.*/, '') }) as Variant);
+const ids = (...selectors: string[]) => select(variants, selectors).map(({ id }) => id);
+
+describe('select', () => {
+  it('takes all without a selector', () => {
+    expect(ids()).toHaveLength(4);
+  });
+  it.each([
+    ['server.absence', ['server.absence.short[away=0ms]', 'server.absence.short[away=3.1s]']],
+    ['server', variants.slice(0, 3).map(({ id }) => id)],
+    ['server.absence.short[away=3.1s]', ['server.absence.short[away=3.1s]']],
+    ['*away*', ['server.absence.short[away=0ms]', 'server.absence.short[away=3.1s]', 'quit.away']],
+    ['*.away', ['quit.away']],
+    ['server.*', variants.slice(0, 3).map(({ id }) => id)],
+  ])('%s', (selector, expected) => {
+    expect(ids(selector)).toEqual(expected);
+  });
+  it('keeps the order of the catalogue and takes nothing twice', () => {
+    expect(ids('quit', 'server.absences', '*')).toEqual(variants.map(({ id }) => id));
+  });
+  it.each([
+    ['server.absense', 'did you mean server.absence or server.absences?'],
+    [
+      'server.absence.short[away=1s]',
+      'its variants are server.absence.short[away=0ms] server.absence.short[away=3.1s]',
+    ],
+    ['zzzzzzzz', 'see `vhost-reconnect list`'],
+  ])('refuses %s with a hint', (selector, hint) => {
+    expect(() => ids('quit', selector)).toThrow(expect.objectContaining({ code: 'ERR_SELECTOR', selector, hint }));
+    expect(() => ids(selector)).toThrow(SelectorError);
+  });
+  it('takes every other character literally', () => {
+    expect(picks('server.absence.short[away=3*', variants[1]!)).toBe(true);
+    expect(picks('quit?away*', variants[3]!)).toBe(false);
+  });
+});

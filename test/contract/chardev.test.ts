@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { legalTransitions, observe } from '../../src/contract/index.js';
+import { client, PID, server } from './exchange.js';
+import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+
+const good = server();
+const loss = good.find('session.close');
+const disconnected = good.find('chardev.state', ({ connected }) => !connected);
+
+describe('the chardev model', () => {
+  it('has the transitions that tcp_chr_change_state asserts', () =>
+    expect(legalTransitions).toEqual({
+      DISCONNECTED: ['CONNECTING'],
+      CONNECTING: ['CONNECTED', 'DISCONNECTED'],
+      CONNECTED: ['DISCONNECTED'],
+    }));
+
+  it('observes the states of a run', () => {
+    const { sequence, illegal } = observe(good.timeline());
+    expect(sequence.map(({ state, session }) => `${session} ${state}`)).toEqual([
+      ...['1 CONNECTING', '1 CONNECTED', '1 DISCONNECTED'],
+      ...['2 CONNECTING', '2 CONNECTED', '2 DISCONNECTED'],
+    ]);
+    expect(illegal).toEqual([]);
+  });
+});
+
+describe('M1 the chardev follows its state machine', () => {
+  it('holds', () => {
+    expectHold('M1', good, /2 connections, 6 transitions/);
+    expectHold('M1', client());
+  });
+
+  it('breaks when two sessions are served at once', () => {
+    const both = client().plus({ t: 300, type: 'session.open', session: 9, by: 'accept', pid: PID, extra: true });
+    expectBreak('M1', both, 'violation', /CONNECTED to CONNECTING: session 9 was served while session 1 was/);
+  });
+
+  it('breaks when the chardev says connected without a connection', () => {
+    const stuck = good.without('chardev.state', (e) => e.t === disconnected.t);
+    expectBreak(
+      'M1',
+      stuck,
+      'violation',
+      /DISCONNECTED to CONNECTED: the chardev says connected for 3\d\d\d ms without/,
+    );
+    expectHold(
+      'M1',
+      good.with('chardev.state', (e) => e.t === disconnected.t, { t: loss.t + 1500 }),
+    );
+  });
+
+  it('breaks when the chardev says disconnected of a served connection', () => {
+    const first = good.find('chardev.state');
+    const wrong = good.with('chardev.state', (e) => e.t === first.t, { connected: false });
+    expectHold('M1', wrong);
+    const long = server({ away: [500] })
+      .stretch(400, 4000)
+      .with('chardev.state', (e) => e.t < 400, { connected: false });
+    const asked = long.plus({ t: 2000.4, type: 'qmp.heartbeat', sent: 2000, latency: 0.4, status: 'running' });
+    expectBreak('M1', asked, 'violation', /CONNECTED to DISCONNECTED: the chardev says disconnected/);
+  });
+
+  it('does not take the word of a QEMU that could not be asked', () => {
+    const deaf = good
+      .without('chardev.state', (e) => e.t === disconnected.t)
+      .without('qmp.heartbeat', ({ sent }) => sent > loss.t);
+    expectHold('M1', deaf);
+  });
+
+  it('says nothing without a connection', () =>
+    expectNotApplicable(
+      'M1',
+      good.only((e) => e.t < 10),
+    ));
+});

@@ -1,0 +1,140 @@
+import { describe, it } from 'vitest';
+import { client, PID, SOCKET, server } from './exchange.js';
+import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+
+const good = client();
+const loss = good.find('session.close');
+const redial = good.find('session.open', ({ session }) => session === 2);
+
+describe('R12 a dialling QEMU comes back in time', () => {
+  it('holds when it redials on its interval', () =>
+    expectHold(
+      'R12',
+      good,
+      /redialled 40\d\d ms after the loss, 90\d ms after the peer listened again; interval 1000 ms/,
+    ));
+
+  it('counts from the loss when the peer listens all along', () => {
+    const listening = client({ away: [900] })
+      .without('peer.unlisten')
+      .without('peer.listen', ({ t }) => t > 100);
+    expectHold('R12', listening, /redialled 100\d ms after the loss; interval/);
+    expectBreak('R12', listening.stretch(loss.t + 1, 1600), 'violation', /redialled only after 26\d\d ms of listening/);
+  });
+
+  it('breaks when it redials too early', () => {
+    const early = client({ reconnectMs: 1000, away: [300] }).with(
+      'session.open',
+      ({ session }) => session === 2,
+      () => ({ t: loss.t + 412 }),
+    );
+    expectBreak('R12', early, 'violation', /redialled 412 ms after session 1 ended, interval 1000 ms/);
+  });
+
+  it('breaks when it gives up', () => {
+    const gone = good.only((e) => e.t < redial.t).plus({ t: redial.t + 3000, type: 'run.end' });
+    expectBreak('R12', gone, 'violation', /no connection in 39\d\d ms of listening/);
+  });
+
+  it('takes off what the machine took', () => {
+    const slow = good.stretch(redial.t, 2000);
+    expectBreak('R12', slow, 'violation', /only after 29\d\d ms/);
+    expectHold(
+      'R12',
+      slow.plus(
+        { t: redial.t - 500, type: 'pace', lag: 0, delay: 0 },
+        { t: redial.t + 1900, type: 'pace', lag: 500, delay: 900 },
+      ),
+    );
+  });
+
+  it('excuses an immediate redial while QEMU starts up', () => {
+    const starting = client({ away: [400] }).with('session.open', ({ session }) => session === 2, { t: loss.t + 5 });
+    expectHold(
+      'R12',
+      starting.with('qmp.ready', () => true, { t: loss.t + 50 }),
+    );
+  });
+
+  it('says nothing for a server, without an interval, or when the end came too soon', () => {
+    expectNotApplicable('R12', server());
+    expectNotApplicable(
+      'R12',
+      good.with('run.begin', () => true, { reconnectMs: 0 }),
+    );
+    expectNotApplicable(
+      'R12',
+      good.only((e) => e.t < redial.t - 100),
+    );
+  });
+});
+
+describe('R13 without an interval there is no redial', () => {
+  const none = good.with('run.begin', () => true, { reconnectMs: 0 });
+  const quiet = none.only((e) => e.t < redial.t);
+
+  it('holds when none comes', () => expectHold('R13', quiet, /no dial in the \d+ ms after session 1/));
+  it('breaks when one comes', () => expectBreak('R13', none, 'violation', /dialled 40\d\d ms after session 1 ended/));
+  it('breaks when the chardev says connected', () =>
+    expectBreak(
+      'R13',
+      quiet.plus({ t: loss.t + 1500, type: 'chardev.state', connected: true, means: 'qom' }),
+      'violation',
+      /connected 1500 ms after/,
+    ));
+  it('says nothing with an interval, for a server, or without a loss', () => {
+    expectNotApplicable('R13', good);
+    expectNotApplicable('R13', server());
+    expectNotApplicable(
+      'R13',
+      client({ away: [] }).with('run.begin', () => true, { reconnectMs: 0 }),
+    );
+  });
+});
+
+describe('R14 a peer that is not there yet is waited for', () => {
+  const open = good.find('session.open');
+  /** QEMU starts, the peer listens 1.5 s later, QEMU connects 600 ms after that. */
+  const late = good.stretch(open.t, 2100).with('peer.listen', ({ t }) => t < 1, { t: open.t + 1500 });
+  const unserved = late.only((e) => e.t < open.t + 2000);
+
+  it('holds when one connection comes', () =>
+    expectHold('R14', late, /one connection, 600 ms after the peer listened/));
+
+  it('breaks when it comes late or never', () => {
+    expectBreak('R14', late.stretch(open.t + 2000, 3000), 'violation', /connected only after 3600 ms of listening/);
+    expectBreak(
+      'R14',
+      unserved.plus({ t: open.t + 4500, type: 'run.end' }),
+      'violation',
+      /no connection after 3000 ms/,
+    );
+  });
+
+  it('breaks when there are two', () => {
+    const double = late.plus({
+      t: open.t + 2101,
+      type: 'session.open',
+      session: 9,
+      by: 'accept',
+      pid: PID,
+      extra: true,
+    });
+    expectBreak('R14', double, 'violation', /2 connections at the start instead of one/);
+  });
+
+  it('breaks when QEMU gives up at once', () => {
+    const failed = unserved.plus(
+      { t: 20, type: 'qemu.stderr', line: `-chardev socket: Failed to connect to '${SOCKET}': Connection refused` },
+      { t: 21, type: 'qemu.exit', code: 1, signal: null },
+    );
+    expectBreak('R14', failed, 'violation', /gave up with exit 1: .*Connection refused/);
+  });
+
+  it('says nothing when the peer was first, never came, or the end came too soon', () => {
+    expectNotApplicable('R14', good);
+    expectNotApplicable('R14', unserved);
+    expectNotApplicable('R14', unserved.without('peer.listen'));
+    expectNotApplicable('R14', server());
+  });
+});

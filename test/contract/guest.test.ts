@@ -1,0 +1,61 @@
+import { describe, it } from 'vitest';
+import { client, server } from './exchange.js';
+import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+
+const good = server();
+const loss = good.find('session.close');
+const down = good.find('driver.link', ({ up }) => !up);
+const up = good.find('driver.link', (e) => e.up, -1);
+
+describe('R31 the guest sees the link', () => {
+  it('holds', () => {
+    expectHold('R31', good, /1 loss, 1 of them seen as link down/);
+    expectHold('R31', client({ away: [200, 2000] }), /2 losses, 2 of them/);
+  });
+
+  it('holds when a short absence did not show', () => {
+    const brief = server({ away: [5] });
+    const unseen = brief.without('driver.link', ({ t }) => t > brief.find('session.close').t);
+    expectHold('R31', unseen, /0 of them seen/);
+  });
+
+  it('breaks when the link stays up, or goes down late', () => {
+    const blind = good.without('driver.link', ({ t }) => t > loss.t);
+    expectBreak('R31', blind, 'violation', /link was still up 31\d\d ms after session 1 ended/);
+    expectBreak(
+      'R31',
+      good.with('driver.link', (e) => e.t === down.t, { t: loss.t + 1400 }),
+      'violation',
+      /went down only 1400 ms after/,
+    );
+  });
+
+  it('breaks when it does not come up again, or late', () => {
+    const stays = good.without('driver.link', (e) => e.t === up.t).stretch(up.t + 1, 1500);
+    expectBreak('R31', stays, 'violation', /still down \d+ ms after the rings of session 2 ran/);
+    expectBreak('R31', good.stretch(up.t, 1500), 'violation', /came up only 150\d ms after/);
+  });
+
+  it('breaks when it flaps', () => {
+    const flap = good.plus(
+      { t: down.t + 500, type: 'driver.link', up: true },
+      { t: down.t + 510, type: 'driver.link', up: false },
+    );
+    expectBreak('R31', flap, 'violation', /went down 2 times by 1 loss/);
+    const spurious = good.plus({ t: 200, type: 'driver.link', up: false }, { t: 210, type: 'driver.link', up: true });
+    expectBreak('R31', spurious, 'violation', /went down 1 time by 0 losses/);
+  });
+
+  it('holds when the tester notices a close by QEMU after the guest did', () => {
+    const late = good
+      .with('session.close', ({ session }) => session === 1, { by: 'front-end', how: 'eof' })
+      .with('driver.link', (e) => e.t === down.t, { t: loss.t - 5 });
+    expectHold('R31', late);
+  });
+
+  it('says nothing without a driver, a loss, or when the link was set by command', () => {
+    expectNotApplicable('R31', server({ driver: 'none' }));
+    expectNotApplicable('R31', server({ away: [] }));
+    expectNotApplicable('R31', good.plus({ t: 300, type: 'qmp.command', id: 1, execute: 'set_link' }));
+  });
+});

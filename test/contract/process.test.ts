@@ -1,0 +1,198 @@
+import { describe, it } from 'vitest';
+import { client, server } from './exchange.js';
+import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import { Story } from './timeline-builder.js';
+
+const good = server();
+const loss = good.find('session.close');
+const exit = good.find('qemu.exit');
+const head = ['run.begin', 'qemu.spawn'];
+
+describe('R1 QEMU survives the peer', () => {
+  it('holds when QEMU lives until it is asked to quit', () => expectHold('R1', good, /lived through 1 connection/));
+
+  it('breaks when QEMU dies of a signal, with the assertion it left', () => {
+    const dead = good.crash(loss.t + 3001).plus({
+      t: loss.t + 3001,
+      type: 'qemu.post-mortem',
+      assertion: {
+        file: 'chardev/char-socket.c',
+        line: 98,
+        function: 'tcp_chr_change_state',
+        expression: 's->state == TCP_CHARDEV_STATE_DISCONNECTED',
+      },
+    });
+    expectBreak('R1', dead, 'crash', /SIGABRT, assertion .* in tcp_chr_change_state .*, 3001 ms after session 1 ended/);
+  });
+
+  it('breaks when QEMU exits by itself', () => {
+    const gone = (code: number) => good.crash(1000).with('qemu.exit', () => true, { code, signal: null });
+    expectBreak('R1', gone(1), 'crash', /exit code 1/);
+    expectBreak('R1', gone(0), 'violation', /exit code 0/);
+  });
+
+  it('breaks when a signal kills QEMU before any connection', () =>
+    expectBreak('R1', good.only(({ type }) => head.includes(type)).crash(30), 'crash', /SIGABRT/));
+
+  it('leaves a refused configuration to others', () => {
+    const refused = good.only(({ type }) => head.includes(type));
+    expectNotApplicable('R1', refused.plus({ t: 30, type: 'qemu.exit', code: 1, signal: null }));
+  });
+
+  it('says nothing when no peer left', () => expectNotApplicable('R1', server({ away: [] })));
+});
+
+describe('R2 the control plane answers without a peer', () => {
+  const away = good.find('qmp.heartbeat', ({ sent }) => sent > loss.t + 100);
+
+  it('holds when every heartbeat is answered', () => expectHold('R2', good, /\d+ heartbeats, at most 0.4 ms/));
+
+  it('breaks when an answer without a peer takes too long', () =>
+    expectBreak(
+      'R2',
+      good.with('qmp.heartbeat', (e) => e === away, { latency: 1500 }),
+      'hang',
+      /silent for 1500 ms with no peer/,
+    ));
+
+  it('breaks when there is no answer at all', () => {
+    const deaf = good
+      .without('qmp.heartbeat', ({ sent }) => sent > loss.t)
+      .plus({ t: loss.t + 1100, type: 'qmp.silent', since: loss.t + 100 });
+    expectBreak('R2', deaf, 'hang', /silent for 3000 ms .*, 100 ms after session 1/);
+  });
+
+  it('excuses the time that a connected peer is silent, but not what comes after it', () => {
+    const stalled = good.find('qmp.heartbeat', ({ sent }) => sent > loss.t - 300);
+    const beat = (latency: number) => good.with('qmp.heartbeat', (e) => e === stalled, { latency });
+    expectHold('R2', beat(loss.t + 900 - stalled.sent));
+    expectBreak(
+      'R2',
+      beat(loss.t + 1200 - stalled.sent),
+      'hang',
+      /silent for 1200 ms with no peer connected, 0 ms after session 1/,
+    );
+  });
+
+  it('takes off what the machine took', () => {
+    const slow = good
+      .with('qmp.heartbeat', (e) => e === away, { latency: 1500 })
+      .plus(
+        { t: away.sent, type: 'pace', lag: 100, delay: 0 },
+        { t: away.sent + 1400, type: 'pace', lag: 400, delay: 400 },
+      );
+    expectHold('R2', slow);
+  });
+
+  it('says nothing when QMP was never asked', () => expectNotApplicable('R2', good.without('qmp.heartbeat')));
+});
+
+describe('R3 the machine keeps running', () => {
+  const later = (status: string) => good.with('qmp.heartbeat', ({ sent }) => sent > loss.t + 500, { status });
+
+  it('holds when the run state is constant', () => expectHold('R3', good, /running throughout/));
+
+  it('breaks when it changes without a command', () =>
+    expectBreak('R3', later('paused'), 'violation', /from running to paused without a command/));
+
+  it('holds when a command explains the change', () =>
+    expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute: 'stop' })));
+
+  it('says nothing without a loss', () => expectNotApplicable('R3', server({ away: [] })));
+});
+
+describe('R4 QEMU quits when asked', () => {
+  it('holds on exit code 0', () => expectHold('R4', good, /exit code 0 after 3.8 ms/));
+
+  it('breaks when QEMU dies of the quit', () => {
+    expectBreak(
+      'R4',
+      good.with('qemu.exit', () => true, { code: null, signal: 'SIGSEGV' }),
+      'crash',
+      /after quit .* SIGSEGV/,
+    );
+    expectBreak(
+      'R4',
+      good.with('qemu.exit', () => true, { code: 1 }),
+      'crash',
+      /exit code 1/,
+    );
+  });
+
+  it('breaks when QEMU has to be killed, or takes too long', () => {
+    const late = good.stretch(exit.t, 8000);
+    expectBreak(
+      'R4',
+      late.with('qemu.exit', () => true, { code: null, signal: 'SIGKILL', asked: 'kill' }),
+      'hang',
+      /had to be killed/,
+    );
+    expectBreak('R4', late, 'hang', /took 80\d\d ms after quit/);
+  });
+
+  it('excuses the time that a peer owes an answer', () => {
+    const quit = good.find('qmp.command');
+    const asks = good.find('wire.recv', ({ name, t }) => name === 'GET_VRING_BASE' && t > quit.t);
+    const stalled = good
+      .only((event) => event.t <= asks.t || !['wire.recv', 'wire.send', 'ring.stop'].includes(event.type))
+      .stretch(asks.t + 0.1, 8000);
+    expectHold('R4', stalled);
+  });
+
+  it('says nothing when QEMU was killed without quit, or hardly waited for', () => {
+    const killed = good.with('qemu.exit', () => true, { code: null, signal: 'SIGKILL', asked: 'kill' });
+    expectNotApplicable('R4', killed);
+    expectNotApplicable('R4', killed.without('qmp.command'));
+    expectNotApplicable('R4', good.crash(500));
+  });
+});
+
+describe('R5 nothing leaks', () => {
+  const cycles = (fds: number[], threads = fds.map(() => 4)) => {
+    const story = server({ away: fds.slice(1).map(() => 200) });
+    let n = 0;
+    return new Story(
+      story.events.map((e) => (e.type === 'proc.sample' ? { ...e, fds: fds[n]!, threads: threads[n++]! } : e)),
+    );
+  };
+
+  it('holds when the counts are the same', () =>
+    expectHold('R5', cycles([30, 30, 30]), /30 file descriptors and 4 threads/));
+  it('holds when something opened once', () => expectHold('R5', cycles([30, 33, 33, 33])));
+  it('holds when one return added one', () => expectHold('R5', cycles([30, 31])));
+  it('breaks when descriptors grow', () => {
+    expectBreak(
+      'R5',
+      cycles([30, 31, 32]),
+      'violation',
+      /file descriptors grew from 31 in session 2 to 32 in session 3/,
+    );
+    expectBreak('R5', cycles([30, 34]), 'violation', /grew from 30 in session 1 to 34/);
+  });
+  it('breaks when threads grow', () => expectBreak('R5', cycles([30, 30, 30], [4, 4, 5]), 'violation', /threads grew/));
+  it('takes a constant count from the sample before', () => {
+    const constant = server({ away: [200, 200] });
+    const first = constant.find('proc.sample');
+    expectHold(
+      'R5',
+      constant.without('proc.sample', (e) => e !== first),
+    );
+  });
+  it('takes no count when nobody looked', () => {
+    const brief = server({ away: [200] });
+    const [from, to] = [brief.find('session.open', () => true, -1).t, brief.find('qmp.command').t];
+    const unseen = brief.without('proc.sample', ({ t }) => t > from).without('qmp.heartbeat', ({ t }) => t > from);
+    const squeezed = unseen.with('session.close', ({ session }) => session === 2, { t: to - 400 });
+    expectHold('R5', brief);
+    expectNotApplicable('R5', squeezed);
+  });
+  it('counts the least of a session', () => {
+    const story = client();
+    const sample = story.find('proc.sample', () => true, -1);
+    expectHold('R5', story.plus({ t: sample.t - 5, type: 'proc.sample', fds: 50, threads: 9 }));
+  });
+  it('says nothing without two sessions alike', () => {
+    expectNotApplicable('R5', server({ away: [] }));
+    expectNotApplicable('R5', good.without('proc.sample'));
+  });
+});

@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { judgeAll, outages, registry } from '../../src/contract/index.js';
+import type { Event } from '../../src/timeline/index.js';
+import { Timeline } from '../../src/timeline/index.js';
+import { client, server } from './exchange.js';
+import type { Story } from './timeline-builder.js';
+
+const outcomes = (story: Story) =>
+  judgeAll(story.timeline()).map(
+    ({ requirement, judgement }) => `${requirement} ${judgement.outcome}: ${judgement.seen}`,
+  );
+
+const roleOnly: Record<string, string[]> = {
+  server: ['R12', 'R13', 'R14'],
+  client: ['R6', 'R7', 'R8', 'R9', 'R13', 'R14'],
+};
+
+describe('the registry', () => {
+  it("lists every requirement once, in the contract's order", () => {
+    const ids = registry.map(({ id }) => id);
+    expect(ids).toEqual([
+      ...['R1', 'R2', 'R3', 'R4', 'R5', 'R6', 'R7', 'R8', 'R9', 'R12', 'R13', 'R14', 'R18', 'R20', 'R21'],
+      ...['R23', 'R24', 'R25', 'R26', 'R28', 'R31', 'T1', 'T2', 'M1'],
+    ]);
+  });
+
+  it('cites a source for every requirement', () => {
+    for (const { sources } of registry)
+      for (const source of sources) expect(source).toMatch(/^(spec:.+|qemu:[\w./-]+#\w+|defect:[\w-]+)$/);
+  });
+});
+
+describe('a faultless run', () => {
+  for (const [role, story] of [
+    ['server', server()],
+    ['server', server({ pairs: 2, away: [200, 6000, 1] })],
+    ['server', server({ driver: 'none', away: [10_000] })],
+    ['client', client()],
+    ['client', client({ pairs: 2, away: [200, 6000] })],
+    ['client', client({ driver: 'none' })],
+  ] as const)
+    it(`breaks nothing (${role}, ${story.find('run.begin').driver}, ${story.find('run.begin').queuePairs} pairs)`, () => {
+      expect(outcomes(story).filter((line) => line.includes('break'))).toEqual([]);
+    });
+
+  for (const [role, story] of Object.entries({ server: server(), client: client() }))
+    it(`gives occasion to all but the other role's requirements (${role})`, () => {
+      const idle = judgeAll(story.timeline()).filter(({ judgement }) => judgement.outcome === 'not-applicable');
+      const waiting = role === 'server' ? ['R6'] : [];
+      expect(idle.map(({ requirement }) => requirement).sort()).toEqual([...roleOnly[role]!, ...waiting].sort());
+    });
+
+  it('breaks nothing with an older QEMU, which has no SET_VRING_ERR', () => {
+    const old = server({ version: '5.2.0' }).without('wire.recv', ({ name }) => name === 'SET_VRING_ERR');
+    expect(outcomes(old).filter((line) => line.includes('break'))).toEqual([]);
+  });
+});
+
+describe('judges', () => {
+  const sources = [server({ pairs: 2, away: [200, 3100] }), client({ away: [500, 1200] })].map(
+    (story) => story.timeline().events,
+  );
+  const renumbered = (events: readonly Event[]) => new Timeline(events.map((event, seq) => ({ ...event, seq })));
+  const total = (timeline: Timeline) => {
+    expect(judgeAll(timeline)).toHaveLength(registry.length);
+    outages(timeline);
+  };
+  const runs = { numRuns: 60 };
+
+  it('never throw, however short the timeline', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...sources), fc.nat(), fc.nat(), (events, a, b) => {
+        total(renumbered(events.slice(a % events.length, (a % events.length) + (b % events.length))));
+      }),
+      runs,
+    );
+    total(new Timeline([]));
+  });
+
+  it('never throw, whatever is missing', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...sources), fc.infiniteStream(fc.boolean()), (events, keep) => {
+        const choice = keep[Symbol.iterator]();
+        total(renumbered(events.filter(() => choice.next().value === true)));
+      }),
+      runs,
+    );
+  });
+
+  it('never throw, in whatever order', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...sources).chain((events) => fc.shuffledSubarray([...events])),
+        (events) => total(renumbered(events)),
+      ),
+      runs,
+    );
+  });
+
+  it('are pure: the same timeline gets the same results', () => {
+    expect(judgeAll(server().timeline())).toEqual(judgeAll(server().timeline()));
+  });
+});

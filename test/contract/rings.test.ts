@@ -1,0 +1,246 @@
+import { describe, it } from 'vitest';
+import { ACCEPTED, FORWARDED, hex, server } from './exchange.js';
+import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import type { Story } from './timeline-builder.js';
+
+const good = server({ pairs: 2 });
+const loss = good.find('session.close');
+const message =
+  (session: number, name: string, ring?: number) => (e: { session: number; name: string; body: unknown }) =>
+    e.session === session && e.name === name && (ring === undefined || (e.body as { index?: number }).index === ring);
+const at = (session: number, name: string, ring?: number) => good.find('wire.recv', message(session, name, ring));
+/** Moves one message in time. */
+const moved = (story: Story, test: (e: { session: number; name: string; body: unknown }) => boolean, t: number) =>
+  story.with('wire.recv', test, { t });
+
+describe('R20 rings are set up for a driver', () => {
+  it('holds', () => expectHold('R20', good, /8 rings started in 2 sessions/));
+  it('holds without a driver when no ring is set up', () =>
+    expectHold('R20', server({ driver: 'none' }), /no ring was set up without a driver/));
+  it('holds with SET_VRING_ENABLE after the rings, as QEMU 5.2 has it', () => {
+    const last = good.find('wire.recv', message(2, 'SET_VRING_CALL', 3), -1);
+    expectHold('R20', moved(good, message(2, 'SET_VRING_ENABLE'), last.t + 0.05));
+  });
+  it('holds with ADDR before BASE', () =>
+    expectHold('R20', moved(good, message(2, 'SET_VRING_ADDR', 1), at(2, 'SET_VRING_BASE', 1).t - 0.05)));
+
+  it('breaks when a ring is set up without a driver', () => {
+    const undriven = server({ driver: 'none' }).plus({ ...at(2, 'SET_FEATURES'), t: loss.t - 10, session: 1 });
+    expectBreak('R20', undriven, 'violation', /SET_FEATURES .* without a driver/);
+  });
+  it('breaks when it goes on after a reset of the driver, but not at the same moment', () => {
+    const reset = (t: number) => good.plus({ t, type: 'driver.reset' });
+    expectBreak('R20', reset(loss.t + 10), 'violation', /session 2: SET_FEATURES .* without a driver/);
+    expectHold('R20', reset(at(2, 'SET_FEATURES').t - 0.05));
+  });
+  it('breaks when a part comes before what it builds on', () => {
+    const memory = at(2, 'SET_MEM_TABLE');
+    expectBreak(
+      'R20',
+      moved(good, message(2, 'SET_MEM_TABLE'), at(2, 'SET_FEATURES').t - 0.05),
+      'violation',
+      /before SET_FEATURES/,
+    );
+    expectBreak(
+      'R20',
+      moved(good, message(2, 'SET_VRING_NUM', 0), memory.t - 0.05),
+      'violation',
+      /before the memory table/,
+    );
+    expectBreak(
+      'R20',
+      good.without('wire.recv', message(2, 'SET_VRING_BASE', 1)),
+      'violation',
+      /of ring 1 without SET_VRING_BASE/,
+    );
+  });
+  it('breaks when a ring gets no call descriptor after its kick', () => {
+    const kick = at(2, 'SET_VRING_KICK', 0);
+    const silent = good.without('wire.recv', (e) => message(2, 'SET_VRING_CALL', 0)(e) && e.t > kick.t);
+    expectBreak('R20', silent, 'violation', /SET_VRING_NUM .* before SET_VRING_CALL of ring 0/);
+  });
+  it('breaks when rings are started late or not at all', () => {
+    expectBreak('R20', good.stretch(at(2, 'SET_FEATURES').t, 2500), 'violation', /started ring 0 only after 25\d\d ms/);
+    const stopped = good.only((e) => e.t < at(2, 'SET_FEATURES').t || e.t > at(2, 'SET_VRING_KICK', 3).t + 2);
+    const missing = stopped.stretch(at(2, 'SET_FEATURES').t + 3, 3000);
+    expectBreak('R20', missing, 'violation', /did not start ring 0 in/);
+    expectHold('R20', missing.plus({ t: loss.t + 1, type: 'qmp.command', id: 1, execute: 'stop' }));
+  });
+  it('says nothing when no handshake was completed with a driver up', () =>
+    expectNotApplicable(
+      'R20',
+      good.without('ring.start').only((e) => e.t < good.find('qmp.ready').t || e.type === 'driver.ready'),
+    ));
+});
+
+describe('R23 the features reach the peer', () => {
+  const sent = (value: bigint, ring?: 'last') => {
+    const all = good.events.filter((e) => e.type === 'wire.recv' && e.name === 'SET_FEATURES' && e.session === 2);
+    const target = all.at(ring === 'last' ? -1 : 0)!;
+    return good.with('wire.recv', (e) => e.t === target.t, { body: { value: hex(value) } });
+  };
+
+  it('holds', () => expectHold('R23', good, /4 SET_FEATURES as the guest accepted/));
+  it('holds with bits that only newer QEMUs pass on', () =>
+    expectHold(
+      'R23',
+      good.with('wire.recv', ({ name }) => name === 'SET_FEATURES', { body: { value: hex(FORWARDED | 0x10000n) } }),
+    ));
+  it("breaks when a bit of the guest's is missing", () => {
+    expectBreak('R23', sent(FORWARDED & ~(1n << 32n)), 'violation', /lacks VIRTIO_F_VERSION_1/);
+    expectBreak('R23', sent(1n << 30n, 'last'), 'violation', /lacks VIRTIO_NET_F_CSUM.*and 1 more/);
+    expectBreak('R23', sent(FORWARDED & ~(1n << 30n)), 'violation', /lacks VHOST_USER_F_PROTOCOL_FEATURES/);
+  });
+  it('breaks when there is a bit that the guest did not accept', () =>
+    expectBreak(
+      'R23',
+      sent(FORWARDED | (1n << 21n)),
+      'violation',
+      /has VIRTIO_NET_F_GUEST_ANNOUNCE, which the guest did not accept/,
+    ));
+  it('breaks when queue pairs differ', () =>
+    expectBreak('R23', sent(FORWARDED | (1n << 16n), 'last'), 'violation', /differs from 0x/));
+  it('allows the log bit while logging only', () => {
+    const log = sent(FORWARDED | (1n << 26n));
+    expectBreak('R23', log, 'violation', /has VHOST_F_LOG_ALL/);
+    expectHold('R23', log.plus({ t: loss.t, type: 'qmp.command', id: 1, execute: 'migrate' }));
+  });
+  it('compares with what the guest negotiated last', () => {
+    const other = hex(ACCEPTED & ~(1n << 15n));
+    const renewed = good.plus(
+      { t: loss.t + 10, type: 'driver.reset' },
+      { t: loss.t + 20, type: 'driver.features', offered: other, accepted: other },
+    );
+    expectBreak('R23', renewed, 'violation', /session 2: SET_FEATURES .* has VIRTIO_NET_F_MRG_RXBUF/);
+  });
+  it('says nothing without a driver', () => expectNotApplicable('R23', server({ driver: 'none' })));
+});
+
+describe('R24 rings go on where they stopped', () => {
+  const start = (ring: number, patch: object) =>
+    good.with('ring.start', (e) => e.session === 2 && e.ring === ring, patch);
+
+  it('holds', () => expectHold('R24', good, /8 starts of rings at the right index, 4 of them restarts/));
+  it('breaks when a lost ring does not go on at the used index', () =>
+    expectBreak('R24', start(1, { base: 0 }), 'violation', /ring 1 starts at 0, expected 64 \(the used index\)/));
+  it('breaks when a fresh ring does not start at 0', () =>
+    expectBreak(
+      'R24',
+      good.with('ring.start', (e) => e.session === 1 && e.ring === 2, { base: 7 }),
+      'violation',
+      /expected 0 \(a fresh ring\)/,
+    ));
+  it('starts at 0 after a reset, or where QEMU itself used the ring', () => {
+    const reset = start(1, { base: 0, usedIdx: 0 }).plus({ t: loss.t + 10, type: 'driver.reset' });
+    expectHold(
+      'R24',
+      reset.with('ring.start', (e) => e.session === 2, { base: 0, usedIdx: 0 }),
+    );
+    const touched = reset
+      .with(
+        'ring.start',
+        (e) => e.session === 2,
+        (e) => (e.ring === 1 ? { base: 5, usedIdx: 5 } : { base: 0 }),
+      )
+      .plus({ t: loss.t + 50, type: 'packets.completed', dir: 'tx', pair: 0, seqs: [[200, 204]] });
+    expectHold('R24', touched);
+  });
+  it('accepts what GET_VRING_BASE returned, or the used index, after an orderly stop', () => {
+    const reply = good.find('wire.send', ({ name }) => name === 'GET_VRING_BASE');
+    const stop = { ...reply, t: loss.t - 5, session: 1, body: { index: 1, num: 70 } };
+    for (const base of [64, 70]) expectHold('R24', start(1, { base }).plus(stop));
+    expectBreak('R24', start(1, { base: 3 }).plus(stop), 'violation', /expected 70 or 64/);
+  });
+  it('counts modulo 2^16', () => expectHold('R24', start(1, { base: 64, usedIdx: 65600 })));
+  it('says nothing about packed rings, or without a ring', () => {
+    expectNotApplicable(
+      'R24',
+      good.with('driver.features', () => true, { accepted: hex(ACCEPTED | (1n << 34n)) }),
+    );
+    expectNotApplicable('R24', server({ driver: 'none' }));
+  });
+});
+
+describe("R25 rings and memory are the guest's", () => {
+  const table = (regions: object[], fds = regions.length) =>
+    good.with('wire.recv', message(2, 'SET_MEM_TABLE'), { body: { regions: regions as never }, fds });
+  const whole = { guestAddr: '0x0', size: '0x4000000', userAddr: '0x7f0000000000', mmapOffset: '0x0' };
+
+  it('holds, however RAM is cut', () => {
+    expectHold('R25', good, /8 ring set-ups/);
+    expectHold('R25', table([whole]));
+  });
+  it('holds with regions added one by one', () => {
+    const memory = at(2, 'SET_MEM_TABLE');
+    const half = { ...whole, size: '0x2000000' };
+    const rest = { ...half, guestAddr: '0x2000000', userAddr: '0x7f0002000000' };
+    const added = good
+      .with('wire.recv', message(2, 'SET_MEM_TABLE'), { name: 'ADD_MEM_REG', body: { region: half }, fds: 1 })
+      .plus({ ...memory, t: memory.t + 0.05, name: 'ADD_MEM_REG', body: { region: rest }, fds: 1 });
+    expectHold('R25', added);
+  });
+  it('breaks when size or addresses differ', () => {
+    expectBreak(
+      'R25',
+      good.with('wire.recv', message(2, 'SET_VRING_NUM', 1), { body: { index: 1, num: 128 } }),
+      'violation',
+      /ring 1: size 128, the driver's is 256/,
+    );
+    const addr = at(2, 'SET_VRING_ADDR', 1).body as object;
+    const wrong = (used: string) =>
+      good.with('wire.recv', message(2, 'SET_VRING_ADDR', 1), { body: { ...addr, used } as never });
+    expectBreak('R25', wrong('0x7f0000300000'), 'violation', /used at 0x300000, the driver's is at 0x212000/);
+    expectBreak('R25', wrong('0x1000'), 'violation', /used at nowhere/);
+  });
+  it('breaks when RAM or descriptors are missing', () => {
+    expectBreak('R25', table([{ ...whole, size: '0x3000000' }]), 'violation', /lacks guest RAM at 0x3000000/);
+    expectBreak('R25', table([whole], 0), 'violation', /0 file descriptors for 1 region/);
+  });
+  it('compares with the driver of the moment, which may report after the set-up', () => {
+    const ready = good.find('driver.ready');
+    const rings = ready.rings.map((ring) => ({ ...ring, size: 128 }));
+    const renewed = good.plus(
+      { t: loss.t + 10, type: 'driver.reset' },
+      { ...ready, t: at(2, 'SET_STATUS').t + 20, rings },
+    );
+    expectBreak('R25', renewed, 'violation', /size 256, the driver's is 128/);
+  });
+  it('says nothing without a driver', () => expectNotApplicable('R25', server({ driver: 'none' })));
+});
+
+describe('R26 kicks and calls', () => {
+  const kick = good.find('driver.kick', () => true, -1);
+  const call = good.find('ring.call', ({ session }) => session === 2);
+
+  it('holds', () => expectHold('R26', good, /24 descriptors, 4 kicks arrived, interrupts in 2 sessions/));
+  it('breaks when a descriptor is missing', () => {
+    expectBreak(
+      'R26',
+      good.with('wire.recv', message(2, 'SET_VRING_KICK', 0), { fds: 0 }),
+      'violation',
+      /SET_VRING_KICK of ring 0 came without/,
+    );
+    expectBreak(
+      'R26',
+      good.with('wire.recv', message(2, 'SET_VRING_CALL', 0), { body: { index: 0, noFd: true } }),
+      'violation',
+      /SET_VRING_CALL of ring 0/,
+    );
+  });
+  it('breaks when a kick is late or lost', () => {
+    expectBreak('R26', good.stretch(kick.t + 0.05, 1500), 'violation', /kick of ring 3 arrived only after 1500 ms/);
+    const deaf = good.without('ring.kick', ({ t }) => t > kick.t).stretch(kick.t + 5, 1500);
+    expectBreak('R26', deaf, 'violation', /kick of ring 3 did not arrive in/);
+  });
+  it('does not mind kicks while no peer is there', () =>
+    expectHold('R26', good.plus({ t: loss.t + 20, type: 'driver.kick', ring: 1 }), /4 kicks/));
+  it('breaks when the calls of a session interrupt nobody', () => {
+    const mute = good.without('driver.interrupt', ({ t }) => t > call.t).stretch(call.t + 20, 1500);
+    expectBreak('R26', mute, 'violation', /session 2: the call of ring 0 brought the guest no interrupt/);
+  });
+  it('says nothing without any descriptor', () =>
+    expectNotApplicable(
+      'R26',
+      good.without('wire.recv', ({ name }) => name === 'SET_VRING_KICK' || name === 'SET_VRING_CALL'),
+    ));
+});

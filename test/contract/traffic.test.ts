@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import { outages } from '../../src/contract/index.js';
+import { client, server } from './exchange.js';
+import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import type { Timed } from './timeline-builder.js';
+
+const good = server({ pairs: 2 });
+const loss = good.find('session.close');
+const second = good.find('traffic.begin', () => true, -1);
+const end = good.find('traffic.end', () => true, -1);
+const quit = good.find('qmp.command');
+
+describe('T1 traffic flows', () => {
+  const stalled = (t: number) =>
+    good.with('traffic.end', (e) => e.t === end.t, {
+      t,
+      outcome: 'stalled',
+      missing: [{ dir: 'tx', pair: 1, seqs: [[64, 127]] }],
+    });
+
+  it('holds', () => expectHold('T1', good, /2 bursts flowed both ways on every pair, 1 of them after a loss/));
+  it('breaks when a burst stalls on running rings', () => {
+    const long = stalled(end.t).stretch(end.t, 5000);
+    expectBreak('T1', long, 'violation', /burst 1 stalled for 500\d ms on running rings: 64 TX of pair 1 missing/);
+  });
+  it("does not count a stall that was too short, the machine's, in flight, or without rings", () => {
+    const long = stalled(end.t).stretch(end.t, 3000);
+    const others = (story: typeof good) => expectHold('T1', story, /1 burst flowed/);
+    others(stalled(end.t + 200));
+    others(
+      long.plus(
+        { t: second.t, type: 'pace', lag: 0, delay: 0 },
+        { t: end.t + 2900, type: 'pace', lag: 1500, delay: 1000 },
+      ),
+    );
+    others(long.with('traffic.begin', (e) => e.burst === 1, { inFlight: true }));
+    others(long.without('ring.start', ({ session, ring }) => session === 2 && ring === 3));
+  });
+  it('says nothing without a burst', () => expectNotApplicable('T1', server({ driver: 'none' })));
+});
+
+describe('T2 no packet is lost, duplicated or corrupted', () => {
+  const unseen = good.with('packets.seen', (e) => e.dir === 'tx' && e.pair === 1 && e.session === 2, {
+    seqs: [[64, 120]],
+  });
+  /** Two packets of the guest that were on the ring when the peer left; QEMU used them up. */
+  const inFlight: Timed[] = [
+    { t: loss.t - 2, type: 'packets.sent', dir: 'tx', pair: 0, seqs: [[900, 901]] },
+    { t: loss.t + 20, type: 'packets.completed', dir: 'tx', pair: 0, seqs: [[900, 901]] },
+  ];
+
+  it('holds', () => expectHold('T2', good, /512 of 512 packets arrived once and intact$/));
+  it('accounts for what QEMU used while no peer was there', () =>
+    expectHold('T2', good.plus(...inFlight), /512 of 514 packets .*, 2 used by QEMU/));
+  it('breaks when a packet was used on a running ring and never seen', () =>
+    expectBreak('T2', unseen, 'violation', /7 packets lost: TX of pair 1 \(121-127\)/));
+  it('breaks when a packet waits on a running ring', () => {
+    const stuck = good.plus({ t: end.t + 1, type: 'packets.sent', dir: 'rx', pair: 0, seqs: [[500, 500]], session: 2 });
+    expectHold('T2', stuck, /1 in flight at the end/);
+    expectBreak('T2', stuck.stretch(end.t + 5, 1500), 'violation', /1 packet lost: RX of pair 0 \(500\)/);
+  });
+  it('does not call lost what was in flight on purpose, or wiped by a reset', () => {
+    const sent: Timed = { t: second.t + 0.05, type: 'packets.sent', dir: 'tx', pair: 0, seqs: [[500, 501]] };
+    const held = good.plus(sent).with('traffic.begin', (e) => e.burst === 1, { inFlight: true });
+    expectHold('T2', held.stretch(end.t + 5, 3000), /2 in flight/);
+    const wiped = good.plus(sent, { t: end.t + 10, type: 'driver.reset' });
+    expectHold('T2', wiped.stretch(end.t + 20, 3000), /2 in flight/);
+  });
+  it('breaks when packets held back on purpose are lost by the next session', () => {
+    const begin: Timed = { t: loss.t - 20, type: 'traffic.begin', burst: 7, packets: 2, pairs: 1, inFlight: true };
+    const sent: Timed = { t: loss.t - 10, type: 'packets.sent', dir: 'tx', pair: 0, seqs: [[500, 501]] };
+    expectBreak(
+      'T2',
+      good.plus(begin, sent).stretch(quit.t, 1000),
+      'violation',
+      /2 packets lost: TX of pair 0 \(500-501\)/,
+    );
+  });
+  it('breaks on a duplicate within a session, not across sessions', () => {
+    const again = (session: number): Timed => ({
+      t: quit.t - 1,
+      type: 'packets.seen',
+      dir: 'tx',
+      pair: 0,
+      seqs: [[60, 61]],
+      corrupt: 0,
+      session,
+    });
+    expectHold('T2', good.plus(again(2)));
+    expectBreak('T2', good.plus(again(1)), 'violation', /2 packets seen twice: TX of pair 0 \(60-61\)/);
+    expectBreak(
+      'T2',
+      good.plus({ ...again(3), dir: 'rx' } as Timed),
+      'violation',
+      /2 packets seen twice: RX of pair 0/,
+    );
+  });
+  it('breaks on a corrupt packet', () =>
+    expectBreak(
+      'T2',
+      good.with('packets.seen', (e) => e.dir === 'rx', { corrupt: 1 }),
+      'violation',
+      /2 corrupt packets: RX of pair 0/,
+    ));
+  it('says nothing without packets', () => expectNotApplicable('T2', server({ driver: 'none' })));
+});
+
+describe('outages', () => {
+  it('measures each loss', () => {
+    const [first, next, ...more] = outages(server({ away: [200, 3100] }).timeline());
+    expect(more).toEqual([]);
+    for (const [outage, session, away] of [
+      [first!, 1, 200],
+      [next!, 2, 3100],
+    ] as const) {
+      expect(outage.session).toBe(session);
+      expect(outage.completedByQemu).toBe(0);
+      expect(outage.awayMs).toBeGreaterThanOrEqual(away - 2);
+      expect(outage.awayMs).toBeLessThan(away + 5);
+      expect(outage.restartMs).toBeGreaterThan(1);
+      expect(outage.restartMs).toBeLessThan(20);
+      for (const silent of [outage.txMs!, outage.rxMs!]) {
+        expect(silent).toBeGreaterThan(away + 600);
+        expect(silent).toBeLessThan(away + 630);
+      }
+    }
+  });
+
+  it('counts what QEMU completed in the outage', () => {
+    const story = good.plus(
+      { t: loss.t - 2, type: 'packets.sent', dir: 'tx', pair: 0, seqs: [[900, 902]] },
+      { t: loss.t + 20, type: 'packets.completed', dir: 'tx', pair: 0, seqs: [[900, 902]] },
+    );
+    expect(outages(story.timeline()).map(({ completedByQemu }) => completedByQemu)).toEqual([3]);
+  });
+
+  it('does not take packets of the lost session that the guest reads late for traffic of the next', () => {
+    const seen = good.find('packets.seen', ({ dir, t }) => dir === 'rx' && t < loss.t);
+    const late = good.with('packets.seen', (e) => e.t === seen.t, { t: loss.t + 5 });
+    expect(outages(late.timeline())[0]!.rxMs).toBeGreaterThan(3000);
+  });
+
+  it('has no restart without a driver, and no traffic', () => {
+    const [outage] = outages(server({ driver: 'none' }).timeline());
+    expect(Object.keys(outage!)).toEqual(['session', 'awayMs', 'completedByQemu']);
+  });
+
+  it('counts an absence without return to the end, and one that was overtaken as none', () => {
+    const gone = good.only((e) => e.t < loss.t + 1000 || !('session' in e));
+    expect(outages(gone.timeline())[0]!.awayMs).toBeCloseTo(quit.t - loss.t, 0);
+    const overtaken = good.with('session.open', ({ session }) => session === 2, { t: loss.t - 10 });
+    expect(outages(overtaken.timeline())[0]!.awayMs).toBe(0);
+  });
+
+  it('is empty when only quit ended a session', () => expect(outages(client({ away: [] }).timeline())).toEqual([]));
+});

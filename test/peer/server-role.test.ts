@@ -1,0 +1,285 @@
+import { describe, expect, test } from 'vitest';
+import { profiles } from '../../src/peer/index.js';
+import type { Recorder } from '../../src/timeline/index.js';
+import { ownFds } from '../os/helpers.js';
+import { seen } from './rig.js';
+import { ListeningQemu, site } from './sites.js';
+
+/** DPDK's period between two dials, less what timers may be early. */
+const TICK_MS = 1000;
+const EARLY_MS = 5;
+
+const failures = (recorder: Recorder) => recorder.timeline().all('peer.dial-failed');
+
+/** Resolves with the n-th failed dial. */
+const failed = async (recorder: Recorder, n: number) => {
+  await seen(recorder, 'peer.dial-failed', () => failures(recorder).length >= n);
+  return failures(recorder)[n - 1]!;
+};
+
+async function connected() {
+  const made = site('server');
+  const qemu = new ListeningQemu(made.path);
+  await qemu.listen();
+  await made.peer.arrive();
+  const frontEnd = await qemu.next();
+  return { ...made, qemu, frontEnd };
+}
+
+test('it dials, and the session serves', async () => {
+  const { frontEnd, peer, recorder } = await connected();
+  await frontEnd.handshake();
+  expect(recorder.events.slice(0, 2).map(({ type }) => type)).toEqual(['peer.dial', 'session.open']);
+  expect(recorder.latest('session.open')).toMatchObject({ session: 1, by: 'dial', pid: process.pid });
+  expect(peer.session?.number).toBe(1);
+});
+
+describe('redialling', () => {
+  test('at startup, quickly until QEMU listens', async () => {
+    const { path, peer, recorder } = site('server');
+    const qemu = new ListeningQemu(path);
+    const arrived = peer.arrive({}, true);
+    expect(await failed(recorder, 5)).toMatchObject({ code: 'ENOENT', session: 1 });
+    await qemu.listen();
+    await arrived;
+    expect(peer.session?.number).toBe(1);
+    const { t } = failures(recorder)[4]!;
+    expect(t).toBeLessThan(TICK_MS);
+  });
+
+  test('after a loss at once', async () => {
+    const { frontEnd, qemu, recorder } = await connected();
+    frontEnd.socket.close();
+    await qemu.next();
+    const open = await seen(recorder, 'session.open', ({ session }) => session === 2);
+    const between = recorder.events.slice(recorder.timeline().first('session.close')!.seq, open.seq);
+    expect(between.map(({ type }) => type)).toEqual(['session.close', 'peer.dial']);
+  });
+
+  test('then on a tick that runs free of when the connection broke', async () => {
+    const { frontEnd, qemu, peer, recorder } = await connected();
+    await qemu.stop();
+    frontEnd.socket.close();
+    const first = await failed(recorder, 1);
+    const close = recorder.latest('session.close')!;
+    expect(recorder.timeline().last('peer.dial', () => true, first.seq)!.seq).toBe(close.seq + 1);
+    const second = await failed(recorder, 2);
+    const third = await failed(recorder, 3);
+    // Whole multiples of the period on the recorder's clock, however late the machine is.
+    expect(second.t).toBeGreaterThanOrEqual(TICK_MS - EARLY_MS);
+    expect(third.t).toBeGreaterThanOrEqual(2 * TICK_MS - EARLY_MS);
+    expect(third.t - second.t).toBeGreaterThan(TICK_MS / 4);
+    expect([first, second, third].map(({ code }) => code)).toEqual(['ECONNREFUSED', 'ECONNREFUSED', 'ECONNREFUSED']);
+    await qemu.listen();
+    await qemu.next();
+    expect((await seen(recorder, 'session.open', ({ session }) => session === 2)).t).toBeGreaterThanOrEqual(
+      3 * TICK_MS - EARLY_MS,
+    );
+    expect(peer.session?.number).toBe(2);
+  });
+
+  test('not after it left, nor when its session ends by its own leaving', async () => {
+    const { peer, recorder, qemu } = await connected();
+    await peer.leave('close');
+    await new Promise(setImmediate);
+    expect(recorder.timeline().all('peer.dial')).toHaveLength(1);
+    expect(qemu.backlog).toBe(0);
+    expect(peer.session).toBeUndefined();
+  });
+
+  test('not any more once it is told to leave between two ticks', async () => {
+    const { path, peer, recorder } = site('server');
+    const arrived = peer.arrive();
+    await failed(recorder, 1);
+    await peer.leave('close');
+    // The wish is over, so nobody waits for it any longer.
+    await arrived;
+    const dials = recorder.timeline().all('peer.dial').length;
+    const qemu = new ListeningQemu(path);
+    await qemu.listen();
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS + 50));
+    expect(recorder.timeline().all('peer.dial')).toHaveLength(dials);
+    expect(qemu.backlog).toBe(0);
+  });
+});
+
+describe('coming and going', () => {
+  test('it returns as another profile, with a fault', async () => {
+    const { peer, qemu, recorder } = await connected();
+    await peer.leave('abort');
+    await peer.arrive({ profile: profiles['ovs-dpdk-3.5']!, fault: { stall: 'GET_QUEUE_NUM' } });
+    const again = await qemu.next();
+    expect(await again.askU64('GET_FEATURES')).toBe(profiles['ovs-dpdk-3.5']!.features);
+    again.send('GET_QUEUE_NUM');
+    await seen(recorder, 'wire.recv', ({ name }) => name === 'GET_QUEUE_NUM');
+    expect(peer.session?.stalled).toBe(true);
+    // The fault is of that return only; the profile stays.
+    await peer.leave('close');
+    await peer.arrive();
+    const third = await qemu.next();
+    expect(await third.askU64('GET_FEATURES')).toBe(profiles['ovs-dpdk-3.5']!.features);
+    expect(await third.askU64('GET_QUEUE_NUM')).toBe(128n);
+  });
+
+  test('arriving while it is there changes nothing', async () => {
+    const { peer, qemu, recorder } = await connected();
+    await peer.arrive();
+    await peer.arrive({}, true);
+    expect(recorder.timeline().all('peer.dial')).toHaveLength(1);
+    expect(qemu.backlog).toBe(0);
+  });
+
+  test('wishes that cross a dial under way end in one session', async () => {
+    const { path, peer, recorder } = site('server');
+    const qemu = new ListeningQemu(path);
+    await qemu.listen();
+    const first = peer.arrive();
+    const left = peer.leave('close');
+    const second = peer.arrive({ profile: profiles['ovs-dpdk-3.5']! });
+    await Promise.all([first, left, second]);
+    const open = recorder.timeline().sessions.filter(({ close }) => !close);
+    expect(open.length).toBeLessThanOrEqual(1);
+    expect(peer.session?.number).toBe(open[0]?.session);
+    await peer.close();
+    expect(recorder.timeline().sessions.every(({ close }) => close)).toBe(true);
+  });
+
+  test('a dial that is accepted after it left ends at once and is recorded', async () => {
+    const { path, peer, recorder } = site('server');
+    const qemu = new ListeningQemu(path);
+    await qemu.listen();
+    const arrived = peer.arrive();
+    await peer.leave('close');
+    await arrived;
+    expect(await (await qemu.next()).ended).toEqual({ how: 'eof', partial: 0 });
+    expect(recorder.events.map(({ type }) => type)).toEqual(['peer.dial', 'session.open', 'session.close']);
+    expect(peer.session).toBeUndefined();
+  });
+
+  test('an orderly leave first finishes what is held', async () => {
+    const { peer, frontEnd, recorder } = await connected();
+    await frontEnd.handshake();
+    const [, tx] = frontEnd.startRings();
+    await frontEnd.askU64('GET_FEATURES');
+    peer.traffic.holdTx(2);
+    tx.transmit([0, 1, 2, 3, 4]);
+    tx.notify();
+    await seen(recorder, 'packets.seen');
+    await peer.leave('close');
+    expect(tx.takeUsed()).toHaveLength(5);
+    expect(recorder.latest('packets.seen')?.seqs).toEqual([[2, 4]]);
+    expect(recorder.latest('packets.seen')!.seq).toBeLessThan(recorder.latest('session.close')!.seq);
+  });
+
+  test('an abrupt leave does not', async () => {
+    const { peer, frontEnd, recorder } = await connected();
+    await frontEnd.handshake();
+    const [, tx] = frontEnd.startRings();
+    await frontEnd.askU64('GET_FEATURES');
+    peer.traffic.holdTx(2);
+    tx.transmit([0, 1, 2, 3, 4]);
+    tx.notify();
+    await seen(recorder, 'packets.seen');
+    await peer.leave('half-message');
+    expect(tx.takeUsed()).toHaveLength(2);
+  });
+});
+
+describe('overtaking', () => {
+  test('the returning connection is established before the old one ends', async () => {
+    const { peer, frontEnd, qemu, recorder } = await connected();
+    await peer.overtake('close', { profile: profiles['ovs-dpdk-3.5']! });
+    expect(await frontEnd.ended).toEqual({ how: 'eof', partial: 0 });
+    const second = await qemu.next();
+    expect(await second.askU64('GET_FEATURES')).toBe(profiles['ovs-dpdk-3.5']!.features);
+    expect(recorder.events.slice(0, 5).map(({ type }) => type)).toEqual([
+      'peer.dial',
+      'session.open',
+      'peer.dial',
+      'session.open',
+      'session.close',
+    ]);
+    expect(recorder.latest('session.close')).toMatchObject({ session: 1, by: 'peer', how: 'close' });
+    expect(peer.session?.number).toBe(2);
+    // It is there as before: what QEMU drops is dialled again.
+    second.socket.close();
+    await qemu.next();
+    await seen(recorder, 'session.open', ({ session }) => session === 3);
+  });
+
+  test('is refused without a session', async () => {
+    const { peer } = site('server');
+    await expect(peer.overtake('close')).rejects.toMatchObject({ code: 'ERR_NO_SESSION' });
+  });
+
+  test('fails when nobody listens, and leaves the old session alone', async () => {
+    const { peer, frontEnd, qemu } = await connected();
+    await qemu.stop();
+    await expect(peer.overtake('close')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(await frontEnd.askU64('GET_STATUS')).toBe(0n);
+  });
+});
+
+describe('a second client', () => {
+  test('is flagged, and becomes the main session when that ends', async () => {
+    const { peer, frontEnd, qemu, recorder } = await connected();
+    await peer.dialExtra();
+    expect(recorder.latest('session.open')).toMatchObject({ session: 2, extra: true });
+    expect(peer.session?.number).toBe(1);
+    frontEnd.socket.close();
+    await seen(recorder, 'session.close');
+    expect(peer.session?.number).toBe(2);
+    // The promoted one is the connection: no other is dialled.
+    const second = await qemu.next();
+    expect(await second.askU64('GET_STATUS')).toBe(0n);
+    expect(recorder.timeline().all('peer.dial')).toHaveLength(2);
+    second.socket.close();
+    await seen(recorder, 'session.open', ({ session }) => session === 3);
+  });
+
+  test('that took over after a leave is not doubled by the return', async () => {
+    const { peer, recorder } = await connected();
+    await peer.dialExtra();
+    await peer.leave('close');
+    expect(peer.session?.number).toBe(2);
+    await peer.arrive();
+    expect(peer.session?.number).toBe(2);
+    expect(recorder.timeline().all('peer.dial')).toHaveLength(2);
+  });
+
+  test('goes on command, the main session stays', async () => {
+    const { peer, qemu, recorder } = await connected();
+    await peer.dialExtra();
+    await peer.dialExtra();
+    peer.closeExtras();
+    expect(recorder.timeline().all('session.close')).toMatchObject([
+      { session: 2, by: 'peer', extra: true },
+      { session: 3, by: 'peer', extra: true },
+    ]);
+    expect(await (await qemu.next()).ended).toEqual({ how: 'eof', partial: 0 });
+    expect(peer.session?.number).toBe(1);
+  });
+});
+
+test('closing ends everything, twice is once, and no descriptor or timer stays', async () => {
+  const { path, peer, recorder } = site('server');
+  const qemu = new ListeningQemu(path);
+  await qemu.listen();
+  const before = await ownFds();
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const timersBefore = timers();
+  await peer.arrive();
+  await peer.dialExtra();
+  await qemu.stop();
+  (await qemu.next()).close();
+  await seen(recorder, 'session.close');
+  (await qemu.next()).close();
+  await failed(recorder, 1);
+  await Promise.all([peer.close(), peer.close()]);
+  await peer.close();
+  await peer.leave('abort');
+  expect(recorder.timeline().sessions.every(({ close }) => close)).toBe(true);
+  expect(timers()).toBe(timersBefore);
+  // The listener of QEMU is gone too.
+  expect(await ownFds()).toBe(before - 1);
+});

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { describeEvent, renderEvents } from '../../src/report/describe.js';
+import type { EventBody } from '../../src/timeline/index.js';
+import { events } from './fixtures.js';
+
+const line = (body: EventBody) => describeEvent(events(body)[0]!);
+
+describe('describeEvent', () => {
+  it.each<[EventBody, string]>([
+    [{ type: 'step.begin', index: 2, verb: 'restart', params: { away: 3100 } }, 'step 3 restart {"away":3100}'],
+    [
+      { type: 'step.end', index: 2, verb: 'await', outcome: 'timeout', reason: 'no handshake' },
+      'step 3 await timeout: no handshake',
+    ],
+    [
+      { type: 'session.close', session: 1, by: 'peer', how: 'abort', unread: 1 },
+      'session 1 ends by peer: abort, 1 byte of QEMU unread',
+    ],
+    [
+      { type: 'session.open', session: 2, by: 'dial', pid: 7, extra: true },
+      'session 2 opens by dial, process 7 (second client)',
+    ],
+    [
+      {
+        type: 'wire.recv',
+        session: 1,
+        index: 0,
+        request: 12,
+        name: 'SET_VRING_KICK',
+        flags: 9,
+        size: 8,
+        body: { index: 0 },
+        fds: 1,
+      },
+      '<- SET_VRING_KICK {"index":0} +1 fd (reply wanted) (session 1)',
+    ],
+    [
+      {
+        type: 'wire.recv',
+        session: 1,
+        index: 0,
+        request: 1,
+        name: 'GET_FEATURES',
+        flags: 1,
+        size: 0,
+        body: {},
+        fds: 0,
+      },
+      '<- GET_FEATURES (session 1)',
+    ],
+    [
+      {
+        type: 'traffic.end',
+        burst: 1,
+        outcome: 'stalled',
+        missing: [
+          {
+            dir: 'tx',
+            pair: 0,
+            seqs: [
+              [3, 5],
+              [9, 9],
+            ],
+          },
+        ],
+      },
+      'burst 1 stalled, missing tx pair 0: 3-5 9',
+    ],
+    [{ type: 'qemu.exit', code: null, signal: 'SIGABRT' }, 'QEMU ends: killed by SIGABRT (unasked)'],
+    [{ type: 'qemu.exit', code: 0, signal: null, asked: 'quit' }, 'QEMU ends: exit code 0 (asked to by quit)'],
+    [
+      { type: 'qemu.post-mortem', assertion: { file: 'a.c', line: 3, function: 'f', expression: 'x > 0' } },
+      'assertion in f (a.c:3): x > 0',
+    ],
+    [{ type: 'socket.path' }, "QEMU's socket path is gone"],
+  ])('%j', (body, text) => {
+    expect(line(body)).toBe(text);
+  });
+
+  it('keeps control characters from the terminal', () => {
+    expect(line({ type: 'qemu.stderr', line: 'a\x1b[31mb\u009b\nc' })).toBe('stderr: a\\x1b[31mb\\x9b\\nc');
+  });
+});
+
+describe('renderEvents', () => {
+  it('gives times relative to the first event and marks the evidence', () => {
+    const list = events({ type: 'run.end' }, { type: 'qmp.ready' }, { type: 'driver.reset' }).slice(1);
+    expect(renderEvents(list, new Set([2]))).toEqual([
+      '   +0.000 s  QMP is ready',
+      '>  +0.100 s  driver resets the device',
+    ]);
+  });
+});

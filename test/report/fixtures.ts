@@ -1,0 +1,106 @@
+import type { Requirement } from '../../src/contract/index.js';
+import { paint } from '../../src/report/paint.js';
+import type { RequirementResult, RunResult, VariantResult } from '../../src/runner/index.js';
+import type { Event, EventBody } from '../../src/timeline/index.js';
+
+export const plain = paint(false);
+
+/** Events in order, stamped 100 ms apart. */
+export function events(...bodies: EventBody[]): Event[] {
+  return bodies.map((body, seq) => ({ seq, t: seq * 100, ...body }) as Event);
+}
+
+const requirement = (id: string, title: string): Requirement => ({
+  id,
+  title,
+  sentence: `QEMU keeps ${id}.`,
+  level: 'must',
+  label: 'contract',
+  sources: ['qemu:chardev/char-socket.c'],
+  allowed: 'nothing else',
+  judge: () => ({ outcome: 'hold', seen: '', events: [] }),
+});
+
+/** A contract of two clauses. */
+export const contract: Requirement[] = [
+  requirement('R1', 'A peer that closes never ends QEMU'),
+  requirement('R8', 'A listening QEMU dials nobody'),
+];
+
+export const broken = (
+  id: string,
+  kind: 'crash' | 'hang' | 'violation',
+  seen: string,
+  at: number[],
+): RequirementResult => ({
+  requirement: id,
+  judgement: { outcome: 'break', kind, seen, events: at },
+});
+
+export function variant(over: Partial<VariantResult> = {}): VariantResult {
+  const id = over.variant ?? 'server.absence.short[away=0ms]';
+  return {
+    variant: id,
+    case: id.replace(/\[.*/, ''),
+    title: 'A listening QEMU serves a back-end that returns',
+    role: 'server',
+    machine: 'q35',
+    profile: 'ovs-dpdk-3.1',
+    verdict: 'pass',
+    requirements: [],
+    outages: [],
+    durationMs: 1234,
+    timeline: 'timelines/x.jsonl',
+    excerpt: [],
+    reproduce: `vhost-reconnect run '${id}'`,
+    ...over,
+  };
+}
+
+/** A QEMU that died of its own dial 3 s after the peer left. */
+export const crashed = variant({
+  variant: 'server.absence.beyond-timer[away=3.1s]',
+  verdict: 'fail',
+  kind: 'crash',
+  reason: 'QEMU was killed by SIGABRT',
+  requirements: [
+    broken('R8', 'violation', 'QEMU dialled its own socket', [1]),
+    broken('R1', 'crash', 'QEMU was killed by SIGABRT', [2, 3]),
+  ],
+  excerpt: events(
+    { type: 'session.close', session: 1, by: 'peer', how: 'close' },
+    { type: 'self-dial', inodes: [41, 42] },
+    { type: 'qemu.stderr', line: "tcp_chr_change_state: Assertion `x' failed.\x1b[0m" },
+    { type: 'qemu.exit', code: null, signal: 'SIGABRT' },
+  ),
+});
+
+export function runOf(variants: VariantResult[], over: Partial<RunResult> = {}): RunResult {
+  const n = (test: (one: VariantResult) => boolean) => variants.filter(test).length;
+  return {
+    schema: 1,
+    tester: { name: 'vhost-reconnect', version: '0.1.0' },
+    startedAt: '2026-01-02T03:04:05.678Z',
+    durationMs: 41_000,
+    qemu: {
+      path: '/usr/bin/qemu-system-x86_64',
+      version: '7.2.22',
+      versionText: 'QEMU emulator version 7.2.22 (Debian)',
+    },
+    selection: { selectors: [], roles: ['server'], machines: ['q35'], profiles: ['ovs-dpdk-3.1'], repeat: 1, jobs: 16 },
+    summary: {
+      total: variants.length,
+      pass: n(({ verdict }) => verdict === 'pass'),
+      fail: n(({ verdict }) => verdict === 'fail'),
+      inconclusive: n(({ verdict }) => verdict === 'inconclusive'),
+      skip: n(({ verdict }) => verdict === 'skip'),
+      crash: n(({ kind }) => kind === 'crash'),
+      hang: n(({ kind }) => kind === 'hang'),
+      violation: n(({ kind }) => kind === 'violation'),
+    },
+    variants,
+    interrupted: false,
+    exitCode: 0,
+    ...over,
+  };
+}

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { banner, renderSummary } from '../../src/report/summary.js';
+import { broken, contract, crashed, plain, runOf, variant } from './fixtures.js';
+
+const skipped = variant({
+  variant: 'client.interval.fraction',
+  verdict: 'skip',
+  reason: 'this QEMU has no reconnect-ms',
+});
+const unsure = variant({ variant: 'quit.away', verdict: 'inconclusive', reason: 'no file descriptors left' });
+const violated = variant({
+  variant: 'quit.connected',
+  verdict: 'fail',
+  kind: 'violation',
+  requirements: [broken('R8', 'violation', 'a dial', [])],
+});
+const hung = variant({
+  variant: 'leave.idle',
+  verdict: 'fail',
+  kind: 'hang',
+  requirements: [broken('R1', 'hang', 'no answer', [])],
+});
+
+describe('banner', () => {
+  it.each([
+    [[variant(), skipped], 'PASS  QEMU kept the reconnect contract in all 1 variant'],
+    [[variant(), unsure], 'INCONCLUSIVE  the tester could not judge 1 of 2 variants'],
+    [[violated, unsure], 'FAIL  QEMU broke the reconnect contract in 1 of 2 variants'],
+    [[violated, hung], 'HANG  QEMU hung in 1 of 2 variants'],
+    [[violated, hung, crashed, skipped], 'CRASH  QEMU died in 1 of 3 variants'],
+    [[skipped], 'NOTHING RAN  all 1 variant were skipped'],
+  ])('names the worst first', (variants, text) => {
+    expect(banner(runOf(variants), plain)).toBe(text);
+  });
+  it('tells of an interruption, without hiding a failure', () => {
+    expect(banner(runOf([variant()], { interrupted: true }), plain)).toMatch(
+      /^INTERRUPTED {2}no failure in the 1 variant/,
+    );
+    expect(banner(runOf([crashed], { interrupted: true }), plain)).toMatch(/^CRASH .*the run was interrupted$/);
+  });
+});
+
+describe('renderSummary', () => {
+  it('shows a failure with clause, evidence, command and timeline', () => {
+    expect(renderSummary(runOf([crashed, variant()]), 'reports/1', contract, plain)).toBe(`\
+CRASH  QEMU died in 1 of 2 variants
+1 pass, 1 fail (1 crash), 0 inconclusive, 0 skip; QEMU 7.2.22 (/usr/bin/qemu-system-x86_64), 41.00 s
+
+CRASH  server.absence.beyond-timer[away=3.1s]
+  A listening QEMU serves a back-end that returns
+  R1 (must) A peer that closes never ends QEMU
+    requires  QEMU keeps R1.
+    allowed   nothing else
+    seen      QEMU was killed by SIGABRT
+  R8 (must) A listening QEMU dials nobody
+    requires  QEMU keeps R8.
+    allowed   nothing else
+    seen      QEMU dialled its own socket
+  events (> = the verdict rests on it)
+     +0.000 s  session 1 ends by peer: close
+  >  +0.100 s  a connection at QEMU's own path that is not the tester's (inodes 41, 42)
+  >  +0.200 s  stderr: tcp_chr_change_state: Assertion \`x' failed.\\x1b[0m
+  >  +0.300 s  QEMU ends: killed by SIGABRT (unasked)
+  again     vhost-reconnect run 'server.absence.beyond-timer[away=3.1s]'
+  timeline  reports/1/timelines/x.jsonl
+
+Reports and timelines: reports/1
+`);
+  });
+
+  it('tells one cause once', () => {
+    const same = Array.from({ length: 13 }, (_, i) => ({ ...violated, variant: `quit.v${i}` }));
+    const text = renderSummary(runOf(same), 'out', contract, plain);
+    expect(text.match(/requires/g)).toHaveLength(1);
+    expect(text).toContain('the same in 12 more variants:');
+    expect(text).toContain('... and 2 more, see results.json');
+  });
+
+  it('gives reasons for what could not be judged and what was skipped', () => {
+    const text = renderSummary(runOf([unsure, skipped]), 'out', contract, plain);
+    expect(text).toContain(
+      "INCONCLUSIVE  no file descriptors left\n    quit.away\n  again     vhost-reconnect run 'quit.away'\n",
+    );
+    expect(text).toContain('SKIPPED  this QEMU has no reconnect-ms\n    client.interval.fraction\n');
+  });
+
+  it('tabulates outages by role', () => {
+    const outage = (restartMs: number) => ({ session: 1, awayMs: 200, restartMs, completedByQemu: 0 });
+    const text = renderSummary(
+      runOf([
+        variant({ outages: [outage(4), outage(20), outage(6)] }),
+        variant({ role: 'client', outages: [outage(1500)] }),
+      ]),
+      'out',
+      contract,
+      plain,
+    );
+    expect(text).toContain(`\
+Outages                                       count        min     median        max
+server  back-end away                             3     200 ms     200 ms     200 ms
+server  return to rings running                   3     4.0 ms     6.0 ms      20 ms
+client  back-end away                             1     200 ms     200 ms     200 ms
+client  return to rings running                   1     1.50 s     1.50 s     1.50 s
+`);
+  });
+});

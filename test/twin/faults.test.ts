@@ -1,0 +1,334 @@
+import { existsSync, renameSync, statSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { countFds, countThreads } from '../../src/os/index.js';
+import { bit, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
+import { twinFaults } from './index.js';
+import { TinyBackEnd } from './support/back-end.js';
+import type { TinyGuest } from './support/guest.js';
+import { chardevConnected, connected, leave, restart, started, withGuest } from './support/stage.js';
+import type { RunningTwin, TwinOptions } from './support/tester.js';
+
+interface Stage {
+  twin: RunningTwin;
+  peer: TinyBackEnd;
+}
+interface GuestStage extends Stage {
+  guest: TinyGuest;
+}
+
+/** Long enough to see that something does not happen, on a machine that is not too slow for it. */
+const QUIET_MS = 400;
+
+const PLAIN = bit(VHOST_USER_F_PROTOCOL_FEATURES);
+const frames = Array.from({ length: 16 }, (_, i) => Buffer.concat([Buffer.alloc(12), Buffer.alloc(60, i + 1)]));
+
+const sincePromise = async (work: Promise<unknown>): Promise<number> => {
+  const from = performance.now();
+  await work;
+  return performance.now() - from;
+};
+
+const features = ({ peer }: Stage): bigint[] => peer.payloads('SET_FEATURES', 'u64').map(({ value }) => value);
+const numbers = ({ peer }: Stage, name: string): number[] => peer.payloads(name, 'vring-state').map(({ num }) => num);
+
+/** Lets packets through, restarts the back-end and lets it settle. */
+async function traffic({ peer, guest, twin }: GuestStage): Promise<void> {
+  await guest.transmit(1, frames);
+  await peer.until(() => peer.frames.length === frames.length);
+  await restart({ twin, peer });
+}
+
+/** Sends the frames again after a restart. @returns how they arrived */
+async function again(stage: GuestStage): Promise<Buffer[]> {
+  await traffic(stage);
+  await stage.guest.transmit(1, frames);
+  await stage.peer.until(() => stage.peer.frames.length === 2 * frames.length);
+  return stage.peer.frames.slice(frames.length);
+}
+
+const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
+  'self-dial-abort': async (stage) => {
+    await leave(stage);
+    expect(await stage.twin.exited).toMatchObject({ signal: 'SIGABRT' });
+    expect(stage.twin.stderr).toMatch(/tcp_chr_change_state: Assertion/);
+  },
+  'self-dial-quiet': async (stage) => {
+    await leave(stage);
+    renameSync(stage.twin.socketPath, `${stage.twin.socketPath}.aside`);
+    const decoy = new TinyBackEnd(stage.twin.socketPath);
+    await decoy.listen();
+    await decoy.until(() => decoy.connections === 1);
+    await decoy.close();
+    expect(stage.twin.process.exitCode).toBeNull();
+  },
+  'abort-on-loss': async ({ twin, peer }) => {
+    peer.leave();
+    expect(await twin.exited).toMatchObject({ signal: 'SIGABRT' });
+  },
+  'crash-on-second-loss': async (stage) => {
+    await restart(stage);
+    stage.peer.leave();
+    expect(await stage.twin.exited).toMatchObject({ signal: 'SIGSEGV' });
+  },
+  'qmp-dead-while-away': async ({ twin, peer }) => {
+    peer.leave();
+    await delay(QUIET_MS);
+    const answer = twin.qmp('query-status');
+    await expect(Promise.race([answer, delay(QUIET_MS, 'silent')])).resolves.toBe('silent');
+    await peer.dial();
+    await answer;
+  },
+  'pause-on-loss': async (stage) => {
+    await leave(stage);
+    expect(await stage.twin.qmp('query-status')).toMatchObject({ status: 'paused' });
+  },
+  'quit-exit-1': async ({ twin }) => {
+    await twin.qmp('quit');
+    expect(await twin.exited).toEqual({ code: 1, signal: null });
+  },
+  'quit-hangs': async ({ twin }) => {
+    await twin.qmp('quit');
+    await delay(QUIET_MS);
+    expect(twin.process.exitCode).toBeNull();
+  },
+  'fd-leak': async (stage) => {
+    const { pid } = stage.twin.process;
+    const before = countFds(pid!)!;
+    await restart(stage);
+    await expect.poll(() => countFds(pid!)! - before).toBe(4);
+  },
+  'thread-leak': async (stage) => {
+    const { pid } = stage.twin.process;
+    const before = countThreads(pid!)!;
+    await restart(stage);
+    await expect.poll(() => countThreads(pid!)! - before).toBe(1);
+  },
+  'serve-second-client': async ({ twin, peer }) => {
+    const second = new TinyBackEnd(twin.socketPath);
+    await second.dial();
+    await second.until(() => second.names.includes('SET_OWNER'));
+    expect(peer.connections).toBe(1);
+    await second.close();
+  },
+  'listener-not-rearmed': async (stage) => {
+    await leave(stage);
+    await stage.peer.dial();
+    await delay(QUIET_MS);
+    expect(stage.peer.names).toEqual([]);
+  },
+  'listener-rearmed-late': async (stage) => {
+    await leave(stage);
+    const served = stage.peer.dial().then(() => stage.peer.until(() => stage.peer.names.length > 0));
+    expect(await sincePromise(served)).toBeGreaterThan(2500);
+  },
+  'path-recreated': async (stage) => {
+    const { ino } = statSync(stage.twin.socketPath);
+    await leave(stage);
+    await expect.poll(() => statSync(stage.twin.socketPath, { throwIfNoEntry: false })?.ino ?? ino).not.toBe(ino);
+    await stage.peer.dial();
+    await stage.peer.until(() => stage.peer.names.length > 0);
+  },
+  'path-removed': async (stage) => {
+    await leave(stage);
+    await expect.poll(() => existsSync(stage.twin.socketPath)).toBe(false);
+  },
+  'redial-early': async ({ peer }) => {
+    peer.leave();
+    expect(await sincePromise(peer.until(() => peer.connections === 2))).toBeLessThan(950);
+  },
+  'redial-late': async ({ peer }) => {
+    peer.leave();
+    expect(await sincePromise(peer.until(() => peer.connections === 2))).toBeGreaterThan(3500);
+  },
+  'redial-once': async ({ twin, peer }) => {
+    await peer.unlisten();
+    peer.leave();
+    await expect.poll(() => twin.stderr, { timeout: 3000 }).toMatch(/Unable to connect/);
+    await peer.listen();
+    await delay(1000 + QUIET_MS);
+    expect(peer.connections).toBe(1);
+  },
+  'redial-busy': async ({ peer }) => {
+    peer.leave();
+    expect(await sincePromise(peer.until(() => peer.connections === 2))).toBeLessThan(500);
+  },
+  'dial-without-reconnect': async ({ peer }) => {
+    peer.leave();
+    await peer.until(() => peer.connections === 2);
+  },
+  'two-initial-connections': async ({ peer }) => {
+    await expect.poll(() => peer.connections).toBe(2);
+  },
+  'wrong-handshake-order': async (stage) => {
+    expect(stage.peer.names.indexOf('SET_OWNER')).toBeGreaterThan(stage.peer.names.indexOf('SET_PROTOCOL_FEATURES'));
+    await restart(stage);
+    expect(stage.peer.names.indexOf('SET_OWNER')).toBeLessThan(stage.peer.names.indexOf('SET_PROTOCOL_FEATURES'));
+  },
+  'stray-first-message': async (stage) => {
+    expect(stage.peer.names[0]).toBe('GET_FEATURES');
+    await restart(stage);
+    expect(stage.peer.names.slice(0, 2)).toEqual(['SET_VRING_ENABLE', 'GET_FEATURES']);
+  },
+  'owner-twice': async (stage) => {
+    await restart(stage);
+    expect(stage.peer.names.filter((name) => name === 'SET_OWNER')).toHaveLength(2);
+  },
+  'owner-never': async (stage) => {
+    await restart(stage);
+    expect(stage.peer.names).not.toContain('SET_OWNER');
+  },
+  'need-reply-unasked': async ({ peer }) => {
+    expect(peer.payloads('SET_PROTOCOL_FEATURES', 'u64')[0]!.value & bit(3)).toBe(0n);
+    expect(peer.seen.filter(({ needReply }) => needReply).map(({ name }) => name)).toEqual(['SET_OWNER']);
+  },
+  'does-not-wait-for-reply': async (stage) => {
+    await leave(stage);
+    stage.peer.muteAt = 'SET_BACKEND_REQ_FD';
+    await stage.peer.dial();
+    await stage.peer.until(() => stage.peer.names.includes('SET_OWNER'));
+  },
+  'chardev-lies-connected': async ({ twin, peer }) => {
+    await leave({ twin, peer });
+    await expect.poll(() => chardevConnected(twin)).toBe(true);
+    expect(await twin.qmp('query-chardev')).toMatchObject([{ filename: `unix:${twin.socketPath},server=on` }]);
+  },
+};
+
+const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
+  'rings-before-features': async (stage) => {
+    await restart(stage);
+    await expect.poll(() => stage.peer.names).toContain('SET_FEATURES');
+    expect(stage.peer.names.indexOf('SET_VRING_KICK')).toBeLessThan(stage.peer.names.indexOf('SET_FEATURES'));
+  },
+  'rings-before-mem-table': async (stage) => {
+    stage.peer.lazy = true;
+    await restart(stage);
+    await expect.poll(() => stage.peer.names).toContain('SET_MEM_TABLE');
+    expect(stage.peer.names.indexOf('SET_VRING_KICK')).toBeLessThan(stage.peer.names.indexOf('SET_MEM_TABLE'));
+  },
+  'features-forgotten': async (stage) => {
+    expect(features(stage)[0]).not.toBe(PLAIN);
+    await restart(stage);
+    expect(features(stage)).toEqual([PLAIN]);
+  },
+  'features-extra': async (stage) => {
+    const [before] = features(stage);
+    await restart(stage);
+    expect(features(stage)).toEqual([before! | bit(26)]);
+  },
+  'features-second-pair-forgotten': async (stage) => {
+    const before = features(stage);
+    await restart(stage);
+    expect(features(stage)).toEqual([before[0], PLAIN]);
+  },
+  'base-zero': async (stage) => {
+    stage.peer.lazy = true;
+    await traffic(stage);
+    expect(numbers(stage, 'SET_VRING_BASE')).toEqual([0, 0]);
+  },
+  'base-off-by-one': async (stage) => {
+    await traffic(stage);
+    expect(numbers(stage, 'SET_VRING_BASE')).toEqual([0, 15]);
+  },
+  'stale-ring-address': async (stage) => {
+    const before = stage.peer.payloads('SET_VRING_ADDR', 'vring-addr');
+    await restart(stage);
+    const after = stage.peer.payloads('SET_VRING_ADDR', 'vring-addr');
+    expect(after.map(({ usedUserAddr }) => usedUserAddr - 0x10000n)).toEqual(before.map((ring) => ring.usedUserAddr));
+  },
+  'wrong-ring-size': async (stage) => {
+    await restart(stage);
+    expect(numbers(stage, 'SET_VRING_NUM')).toEqual([32, 32]);
+  },
+  'memory-table-short': async (stage) => {
+    await restart(stage);
+    expect(stage.peer.payloads('SET_MEM_TABLE', 'memory')[0]!.regions[1]!.size).toBe(0x3e00000n);
+  },
+  'no-kick-fd': async (stage) => {
+    await restart(stage);
+    await expect.poll(() => stage.peer.seen.filter(({ name }) => name === 'SET_VRING_KICK')).toHaveLength(2);
+    expect(stage.peer.payloads('SET_VRING_KICK', 'vring-fd').map(({ noFd }) => noFd)).toEqual([true, true]);
+    expect(stage.peer.seen.filter(({ name, fds }) => name === 'SET_VRING_KICK' && fds > 0)).toEqual([]);
+  },
+  'no-call-fd': async (stage) => {
+    await restart(stage);
+    await expect.poll(() => stage.peer.seen.filter(({ name }) => name === 'SET_VRING_CALL')).toHaveLength(4);
+    expect(stage.peer.seen.filter(({ name, fds }) => name === 'SET_VRING_CALL' && fds > 0)).toEqual([]);
+  },
+  'call-ignored': async (stage) => {
+    await again(stage);
+    await stage.guest.interrupts();
+    stage.peer.inject(0, frames[0]!);
+    await delay(QUIET_MS);
+    expect(await stage.guest.interrupts()).toBe(0);
+  },
+  'kick-not-forwarded': async (stage) => {
+    await traffic(stage);
+    await stage.guest.transmit(1, frames);
+    await delay(QUIET_MS);
+    expect(stage.peer.frames).toHaveLength(frames.length);
+  },
+  'link-not-lowered': async ({ twin, peer, guest }) => {
+    await leave({ twin, peer });
+    expect(await guest.linkUp()).toBe(true);
+    expect(await guest.interrupts()).toBe(0);
+  },
+  'link-not-raised': async (stage) => {
+    await restart(stage);
+    expect(await stage.guest.linkUp()).toBe(false);
+  },
+  'link-flaps': async (stage) => {
+    await restart(stage);
+    expect(await stage.guest.linkUp()).toBe(true);
+    await expect.poll(() => stage.guest.linkUp()).toBe(false);
+    await expect.poll(() => stage.guest.linkUp()).toBe(true);
+  },
+  'queue-not-enabled': async (stage) => {
+    await restart(stage);
+    expect(stage.peer.payloads('SET_VRING_ENABLE', 'vring-state').map(({ index }) => index)).toEqual([0]);
+  },
+  'tx-corrupted': async (stage) => {
+    const arrived = await again(stage);
+    const expected = frames.map((frame, i) =>
+      i % 8 === 7 ? Buffer.concat([frame.subarray(0, -1), Buffer.of(frame.at(-1)! ^ 1)]) : frame,
+    );
+    expect(arrived).toEqual(expected);
+  },
+  'tx-duplicated': async (stage) => {
+    expect(await again(stage)).toEqual(frames.map((frame, i) => (i % 8 === 7 ? frames[i - 1] : frame)));
+  },
+  'tx-lost': async (stage) => {
+    expect(await again(stage)).toEqual(frames.map((frame, i) => (i % 8 === 7 ? Buffer.alloc(frame.length) : frame)));
+  },
+};
+
+const options = (name: string): TwinOptions => {
+  const fault = twinFaults.find((candidate) => candidate.name === name)!;
+  const role = fault.role === 'client' ? 'client' : 'server';
+  const reconnect = name === 'dial-without-reconnect' ? 0 : 1;
+  return { role, fault: name, queuePairs: fault.queuePairs ?? 1, reconnect };
+};
+
+it.each(Object.keys(withoutDriver))('%s', async (name) => {
+  await withoutDriver[name]!(await connected(options(name)));
+});
+
+it.each(Object.keys(withDriver))('%s', async (name) => {
+  await withDriver[name]!(await withGuest(options(name)));
+});
+
+it('no-initial-retry', async () => {
+  const { twin, peer } = await started({ ...options('no-initial-retry'), absent: true });
+  await expect.poll(() => twin.stderr).toMatch(/Unable to connect/);
+  await peer.listen();
+  await delay(1000 + QUIET_MS);
+  expect(peer.connections).toBe(0);
+});
+
+it('is checked here for every fault, and tells truly which need a driver', () => {
+  const names = (needsDriver: boolean) =>
+    twinFaults.filter((fault) => fault.needsDriver === needsDriver).map(({ name }) => name);
+  expect([...Object.keys(withoutDriver), 'no-initial-retry'].sort()).toEqual(names(false).sort());
+  expect(Object.keys(withDriver).sort()).toEqual(names(true).sort());
+});

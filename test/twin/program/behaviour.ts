@@ -1,0 +1,92 @@
+import type { FrontEndName, Payload } from '../../../src/wire/index.js';
+import type { Twin } from './twin.js';
+
+/** A message on its way to the back-end. The fds stay their owner's. */
+export interface Outgoing {
+  name: FrontEndName;
+  payload: Payload;
+  fds: readonly number[];
+  /** Sets NEED_REPLY. */
+  needReply: boolean;
+  /** Waits for the reply, the spec's own or the one asked for. */
+  waits: boolean;
+}
+
+/** Where in the life of the twin a message is sent. */
+export interface Moment {
+  twin: Twin;
+  /** Number of the connection, from 1. */
+  connection: number;
+  /** How many messages of this name went before on this connection. */
+  before: number;
+}
+
+/** The parts of the handshake on a new connection; other pairs than the first leave out the three in the middle. */
+export type InitStep =
+  | 'features'
+  | 'protocol-features'
+  | 'queue-num'
+  | 'backend-channel'
+  | 'owner'
+  | 'features-again'
+  | 'ring-fds';
+
+/** The parts of starting one queue pair; `memory` goes with the first pair only, `status` with the last. */
+export type StartStep = 'enable' | 'features' | 'memory' | 'rings' | 'status';
+
+/** Everything about the twin that a fault may change. `wellBehaved` is what QEMU 7.2 does. */
+export interface Behaviour {
+  /** Milliseconds from a loss, or from a failed dial (`attempt` > 0), to the next dial; undefined = never again. */
+  redialAfter(reconnectMs: number, attempt: number): number | undefined;
+  /** Whether a listener that is missing at the start is dialled again. */
+  retriesAtStart: boolean;
+  /** Connections opened at the start; only one of them is used. */
+  initialConnections: number;
+  /** Milliseconds from the n-th loss (from 1) until the listener serves the next peer; undefined = never again. */
+  rearmAfter(losses: number): number | undefined;
+  /** Whether a second peer gets a handshake while the first is there. */
+  servesSecond: boolean;
+  /** After the n-th loss (from 1) was handled. */
+  afterLoss(twin: Twin, losses: number): void;
+  /** Whether the monitor answers at this time. */
+  answersMonitor(twin: Twin): boolean;
+  /** What the monitor says of the chardev. */
+  reportsConnected(twin: Twin): boolean;
+  /** How it ends on `quit`; undefined = never. */
+  exitCode: number | undefined;
+
+  initSteps(steps: InitStep[], connection: number): InitStep[];
+  startSteps(steps: StartStep[], connection: number): StartStep[];
+  /** What is sent in place of a message. */
+  outgoing(message: Outgoing, moment: Moment): Outgoing[];
+  /** Which of the offered protocol features are acked. */
+  acksProtocolFeatures(bits: bigint): bigint;
+
+  /** The link states that the guest is shown after a loss, or a return: the first at once, each other a pause later. */
+  linkAfter(what: 'loss' | 'return'): boolean[];
+  forwardsKick(connection: number): boolean;
+  heedsCall(connection: number): boolean;
+  /** Meddles with a frame, virtio-net header included, that the guest made available on a TX ring; see Tamper. */
+  tampers(frame: Buffer, previous: Buffer | undefined, nth: number, connection: number): void;
+}
+
+/** QEMU 7.2. */
+export const wellBehaved: Behaviour = {
+  redialAfter: (reconnectMs) => (reconnectMs > 0 ? reconnectMs : undefined),
+  retriesAtStart: true,
+  initialConnections: 1,
+  rearmAfter: () => 0,
+  servesSecond: false,
+  afterLoss: () => {},
+  answersMonitor: () => true,
+  reportsConnected: (twin) => twin.connected,
+  exitCode: 0,
+  initSteps: (steps) => steps,
+  startSteps: (steps) => steps,
+  outgoing: (message) => [message],
+  acksProtocolFeatures: (bits) => bits,
+  linkAfter: (what) => [what === 'return'],
+  forwardsKick: () => true,
+  heedsCall: () => true,
+  tampers: () => {},
+};

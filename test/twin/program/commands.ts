@@ -1,0 +1,81 @@
+import { type Command, failure, NOTHING, VERSION } from './qmp.js';
+import type { Twin } from './twin.js';
+
+/** QOM types that a tester may look for. */
+const TYPES: ReadonlySet<string> = new Set([
+  'tcg-accel',
+  'qtest',
+  'memory-backend-memfd',
+  'virtio-net-device',
+  'virtio-net-pci',
+]);
+
+const yes = (value: unknown): { return: unknown } => ({ return: value });
+
+/** What a tester asks before it starts a machine, answered as Debian's QEMU 7.2 does as far as it matters. */
+const facts: Record<string, Command> = {
+  qmp_capabilities: () => NOTHING,
+  'query-version': () => yes(VERSION),
+  'query-machines': () =>
+    yes([
+      { name: 'microvm', 'cpu-max': 288, 'hotpluggable-cpus': false, 'numa-mem-supported': false, deprecated: false },
+      {
+        name: 'q35',
+        alias: 'pc-q35-7.2',
+        'cpu-max': 288,
+        'hotpluggable-cpus': true,
+        'numa-mem-supported': true,
+        deprecated: false,
+      },
+      { name: 'none', 'cpu-max': 1, 'hotpluggable-cpus': false, 'numa-mem-supported': false, deprecated: false },
+    ]),
+  'qom-list-properties': ({ typename }) =>
+    TYPES.has(String(typename)) ? yes([]) : failure(`Class '${typename}' not found`, 'DeviceNotFound'),
+  'query-command-line-options': ({ option }) =>
+    yes(
+      option === undefined || option === 'chardev'
+        ? [
+            {
+              option: 'chardev',
+              parameters: ['path', 'server', 'wait', 'reconnect'].map((name) => ({ name, type: 'string' })),
+            },
+          ]
+        : [],
+    ),
+};
+
+/** The monitor's commands. */
+export function commands(twin: Twin): Record<string, Command> {
+  return {
+    ...facts,
+    'query-status': () =>
+      yes({ status: twin.running ? 'running' : 'paused', singlestep: false, running: twin.running }),
+    'query-chardev': () => yes([{ label: twin.chardevId, filename: twin.filename, 'frontend-open': true }]),
+    'qom-get': ({ path, property }) => {
+      if (path !== `/chardevs/${twin.chardevId}`) return failure(`Device '${path}' not found`, 'DeviceNotFound');
+      if (property !== 'connected') return failure(`Property 'chardev-socket.${property}' not found`);
+      return yes(twin.reportedConnected);
+    },
+    'announce-self': async () => {
+      await twin.announce();
+      return NOTHING;
+    },
+    stop: async () => {
+      await twin.setRunning(false);
+      return NOTHING;
+    },
+    cont: async () => {
+      await twin.setRunning(true);
+      return NOTHING;
+    },
+    system_reset: async () => {
+      await twin.reset();
+      return NOTHING;
+    },
+    set_link: async ({ up }) => {
+      await twin.setLink(up === true);
+      return NOTHING;
+    },
+    quit: () => ({ return: {}, after: () => twin.quit() }),
+  };
+}

@@ -1,0 +1,81 @@
+import { bit, VHOST_USER_PROTOCOL_F_REPLY_ACK } from '../../../../src/wire/index.js';
+import type { InitStep } from '../behaviour.js';
+import { type Fault, isReturn } from './fault.js';
+
+const WRONG_ORDER: InitStep[] = [
+  'features',
+  'owner',
+  'ring-fds',
+  'protocol-features',
+  'queue-num',
+  'backend-channel',
+  'features-again',
+];
+
+/** R18, R21, R28: the messages before any ring. */
+export const handshakeFaults: readonly Fault[] = [
+  {
+    name: 'wrong-handshake-order',
+    breaks: 'R18',
+    role: 'both',
+    needsDriver: false,
+    description: 'Owns the session and sends ring fds before it asks for protocol features, on a return.',
+    behaviour: {
+      initSteps: (steps, connection) => (isReturn(connection) && steps.includes('owner') ? WRONG_ORDER : steps),
+    },
+  },
+  {
+    name: 'stray-first-message',
+    breaks: 'R18',
+    role: 'both',
+    needsDriver: false,
+    description: 'Begins a new connection with a leftover SET_VRING_ENABLE.',
+    behaviour: {
+      outgoing: (message, { connection, before }) => {
+        if (!isReturn(connection) || message.name !== 'GET_FEATURES' || before > 0) return [message];
+        const stray = { kind: 'vring-state', index: 0, num: 1 } as const;
+        return [{ name: 'SET_VRING_ENABLE', payload: stray, fds: [], needReply: false, waits: false }, message];
+      },
+    },
+  },
+  {
+    name: 'owner-twice',
+    breaks: 'R21',
+    role: 'both',
+    needsDriver: false,
+    description: 'Sends SET_OWNER twice on a return.',
+    behaviour: {
+      outgoing: (message, { connection }) =>
+        isReturn(connection) && message.name === 'SET_OWNER' ? [message, message] : [message],
+    },
+  },
+  {
+    name: 'owner-never',
+    breaks: 'R21',
+    role: 'both',
+    needsDriver: false,
+    description: 'Sends no SET_OWNER on a return.',
+    behaviour: {
+      outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'SET_OWNER' ? [] : [message]),
+    },
+  },
+  {
+    name: 'need-reply-unasked',
+    breaks: 'R28',
+    role: 'both',
+    needsDriver: false,
+    description: 'Does not ack REPLY_ACK and sets NEED_REPLY on SET_OWNER.',
+    behaviour: {
+      acksProtocolFeatures: (bits) => bits & ~bit(VHOST_USER_PROTOCOL_F_REPLY_ACK),
+      outgoing: (message) => [message.name === 'SET_OWNER' ? { ...message, needReply: true } : message],
+    },
+  },
+  {
+    name: 'does-not-wait-for-reply',
+    breaks: 'R28',
+    role: 'both',
+    needsDriver: false,
+    description: 'Asks for replies with NEED_REPLY and sends on without waiting for them.',
+    behaviour: { outgoing: (message) => [message.needReply ? { ...message, waits: false } : message] },
+  },
+];

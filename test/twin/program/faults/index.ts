@@ -1,0 +1,19 @@
+import type { Fault } from './fault.js';
+import { guestFaults } from './guest.js';
+import { handshakeFaults } from './handshake.js';
+import { listenerFaults } from './listener.js';
+import { redialFaults } from './redial.js';
+import { ringFaults } from './rings.js';
+import { survivalFaults } from './survival.js';
+
+export type { Fault, TwinFault } from './fault.js';
+
+/** Every fault, by theme. */
+export const faults: readonly Fault[] = [
+  ...survivalFaults,
+  ...listenerFaults,
+  ...redialFaults,
+  ...handshakeFaults,
+  ...ringFaults,
+  ...guestFaults,
+];

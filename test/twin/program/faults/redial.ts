@@ -1,0 +1,65 @@
+import type { Fault } from './fault.js';
+
+/** Pause between dials where the interval is ignored. */
+const BUSY_MS = 20;
+const UNASKED_MS = 500;
+
+/** R12 to R14: when a dialling front-end dials. */
+export const redialFaults: readonly Fault[] = [
+  {
+    name: 'redial-early',
+    breaks: 'R12',
+    role: 'client',
+    needsDriver: false,
+    description: 'Dials after 0.4 of the interval.',
+    behaviour: { redialAfter: (reconnectMs) => 0.4 * reconnectMs },
+  },
+  {
+    name: 'redial-late',
+    breaks: 'R12',
+    role: 'client',
+    needsDriver: false,
+    description: 'Dials after 4 intervals.',
+    behaviour: { redialAfter: (reconnectMs) => 4 * reconnectMs },
+  },
+  {
+    name: 'redial-once',
+    breaks: 'R12',
+    role: 'client',
+    needsDriver: false,
+    description: 'Dials once after a loss and gives up when nobody listens.',
+    behaviour: { redialAfter: (reconnectMs, attempt) => (attempt === 0 ? reconnectMs : undefined) },
+  },
+  {
+    name: 'redial-busy',
+    breaks: 'R12',
+    role: 'client',
+    needsDriver: false,
+    description: `Dials every ${BUSY_MS} ms, whatever the interval.`,
+    behaviour: { redialAfter: () => BUSY_MS },
+  },
+  {
+    name: 'dial-without-reconnect',
+    breaks: 'R13',
+    role: 'client',
+    needsDriver: false,
+    description: 'Dials again after a loss although no interval is configured.',
+    behaviour: { redialAfter: (reconnectMs) => (reconnectMs > 0 ? reconnectMs : UNASKED_MS) },
+  },
+  {
+    name: 'two-initial-connections',
+    breaks: 'R14',
+    role: 'client',
+    needsDriver: false,
+    description: 'Opens two connections at the start and uses one.',
+    behaviour: { initialConnections: 2 },
+  },
+  {
+    name: 'no-initial-retry',
+    breaks: 'R14',
+    role: 'client',
+    needsDriver: false,
+    description: 'Does not dial again when nobody listens at the start.',
+    behaviour: { retriesAtStart: false },
+  },
+];

@@ -1,0 +1,110 @@
+import { openSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import type { Fault } from './fault.js';
+
+/** openEuler's reconnect timer on listening sockets. */
+const SELF_DIAL_MS = 3000;
+
+/** How much leaks with each loss. */
+const LEAKED_FDS = 4;
+
+/** R1 to R5: the process and its monitor outlive the loss. */
+export const survivalFaults: readonly Fault[] = [
+  {
+    name: 'self-dial-abort',
+    breaks: 'R1',
+    alsoBreaks: ['R8'],
+    role: 'server',
+    needsDriver: false,
+    description: 'Dials its own socket 3 s after a loss, unless a peer is back, and fails an assertion on the answer.',
+    behaviour: {
+      afterLoss: (twin) => {
+        setTimeout(async () => {
+          if (twin.connected) return;
+          await twin.dialSelf();
+          twin.abort(
+            "../chardev/char-socket.c:109: tcp_chr_change_state: Assertion `s->state == TCP_CHARDEV_STATE_DISCONNECTED' failed.",
+          );
+        }, SELF_DIAL_MS);
+      },
+    },
+  },
+  {
+    name: 'abort-on-loss',
+    breaks: 'R1',
+    role: 'both',
+    needsDriver: false,
+    description: 'Aborts as soon as the peer is gone.',
+    behaviour: {
+      afterLoss: (twin) => twin.abort("../hw/virtio/vhost.c:1900: vhost_dev_stop: Assertion `hdev->vhost_ops' failed."),
+    },
+  },
+  {
+    name: 'crash-on-second-loss',
+    breaks: 'R1',
+    role: 'both',
+    needsDriver: false,
+    description: 'Survives the first loss and dies of SIGSEGV on the second.',
+    behaviour: {
+      afterLoss: (_twin, losses) => {
+        if (losses === 2) process.kill(process.pid, 'SIGSEGV');
+      },
+    },
+  },
+  {
+    name: 'qmp-dead-while-away',
+    breaks: 'R2',
+    role: 'both',
+    needsDriver: false,
+    description: 'The monitor answers nothing until a peer is back.',
+    behaviour: { answersMonitor: (twin) => twin.connected },
+  },
+  {
+    name: 'pause-on-loss',
+    breaks: 'R3',
+    role: 'both',
+    needsDriver: false,
+    description: 'Pauses the virtual machine on a loss.',
+    behaviour: { afterLoss: (twin) => twin.soon(() => twin.setRunning(false)) },
+  },
+  {
+    name: 'quit-exit-1',
+    breaks: 'R4',
+    role: 'both',
+    needsDriver: false,
+    description: 'Exits with 1 on quit.',
+    behaviour: { exitCode: 1 },
+  },
+  {
+    name: 'quit-hangs',
+    breaks: 'R4',
+    role: 'both',
+    needsDriver: false,
+    description: 'Answers quit and never exits.',
+    behaviour: { exitCode: undefined },
+  },
+  {
+    name: 'fd-leak',
+    breaks: 'R5',
+    role: 'both',
+    needsDriver: false,
+    description: `Leaks ${LEAKED_FDS} file descriptors with each loss.`,
+    behaviour: {
+      afterLoss: () => {
+        for (let i = 0; i < LEAKED_FDS; i++) openSync('/dev/null', 'r');
+      },
+    },
+  },
+  {
+    name: 'thread-leak',
+    breaks: 'R5',
+    role: 'both',
+    needsDriver: false,
+    description: 'Leaks a thread, and the descriptors of its event loop, with each loss.',
+    behaviour: {
+      afterLoss: () => {
+        new Worker('setInterval(() => {}, 2 ** 30)', { eval: true });
+      },
+    },
+  },
+];

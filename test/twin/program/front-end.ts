@@ -1,0 +1,299 @@
+import { closeFd, EventFd, socketPair } from '../../../src/os/index.js';
+import {
+  bit,
+  type FrontEndName,
+  type Payload,
+  VHOST_USER_F_PROTOCOL_FEATURES,
+  VHOST_USER_PROTOCOL_F_BACKEND_REQ,
+  VHOST_USER_PROTOCOL_F_MQ,
+  VHOST_USER_PROTOCOL_F_RARP,
+  VHOST_USER_PROTOCOL_F_REPLY_ACK,
+  VHOST_USER_PROTOCOL_F_STATUS,
+} from '../../../src/wire/index.js';
+import type { Behaviour, InitStep, Moment, StartStep } from './behaviour.js';
+import { type Connection, ConnectionLost } from './connection.js';
+import { acceptedProtocolFeatures, backendFeatures, has } from './features.js';
+import type { NetBackend, NetDevice } from './net-device.js';
+import type { Ram } from './ram.js';
+import { complain } from './stderr.js';
+
+/** Status bits as vhost_user_add_status gathers them: FEATURES_OK alone, then with ACKNOWLEDGE, DRIVER, DRIVER_OK. */
+const STATUS_FEATURES_OK = 8n;
+const STATUS_STARTED = 7n;
+
+const NONE: Payload = { kind: 'none' };
+const u64 = (value: bigint): Payload => ({ kind: 'u64', value });
+
+export interface FrontEndOptions {
+  ram: Ram;
+  queuePairs: number;
+  behaviour: Behaviour;
+  /** What the messages of a connection are sent in; see Moment. */
+  moment(): Omit<Moment, 'before'>;
+}
+
+/**
+ * The vhost-user side of QEMU 7.2's network device: hw/virtio/vhost-user.c and hw/net/vhost_net.c in the order of their
+ * messages. One object for all connections; what must outlive a lost connection stays here.
+ */
+export class FrontEnd implements NetBackend {
+  /** Features that the back-end offers; of the last handshake. */
+  offered = 0n;
+  #connection: Connection | undefined;
+  #protocolFeatures = 0n;
+  /** Features of the guest when the back-end left: the next one must offer them. */
+  #needed = 0n;
+  /** The guest's use of each pair; told again on every start (vring_enable of NetClientState). */
+  readonly #enabled: boolean[];
+  /** Everything opened for one connection. */
+  #fds: { close(): void }[] = [];
+  #sent = new Map<string, number>();
+  readonly #o: FrontEndOptions;
+
+  constructor(options: FrontEndOptions) {
+    this.#o = options;
+    this.#enabled = new Array(options.queuePairs).fill(false);
+  }
+
+  /** The handshake on a new connection. @throws ConnectionLost, the connection is closed then */
+  async open(connection: Connection): Promise<void> {
+    this.#connection = connection;
+    this.#sent = new Map();
+    this.#protocolFeatures = 0n;
+    const first: InitStep[] = [
+      'features',
+      'protocol-features',
+      'queue-num',
+      'backend-channel',
+      'owner',
+      'features-again',
+      'ring-fds',
+    ];
+    const other: InitStep[] = ['features', 'protocol-features', 'features-again', 'ring-fds'];
+    for (let pair = 0; pair < this.#o.queuePairs; pair++) {
+      const steps = this.#o.behaviour.initSteps(pair === 0 ? first : other, this.#o.moment().connection);
+      for (const step of steps) await this.#init[step](pair);
+    }
+    if ((this.#needed & ~this.offered) !== 0n) {
+      complain(`vhost lacks feature mask 0x${(this.#needed & ~this.offered).toString(16)} for backend`);
+      connection.close();
+      throw new ConnectionLost('features are missing');
+    }
+  }
+
+  /** The connection is gone. `device` is undefined while QEMU starts. */
+  lost(device: NetDevice | undefined): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+    if (device) this.#needed = backendFeatures(device.accepted);
+    for (const fd of this.#fds.splice(0)) fd.close();
+  }
+
+  async enablePair(pair: number, enabled: boolean): Promise<void> {
+    this.#enabled[pair] = enabled;
+    if (this.#connection?.open) await this.#quietly(() => this.#sendEnable(pair, enabled));
+  }
+
+  async start(device: NetDevice): Promise<boolean> {
+    const first: StartStep[] = ['enable', 'features', 'memory', 'rings', 'status'];
+    const started = await this.#quietly(async () => {
+      for (let pair = 0; pair < device.dataPairs; pair++) {
+        const last = pair === device.dataPairs - 1;
+        const steps = first.filter((step) => (step !== 'memory' || pair === 0) && (step !== 'status' || last));
+        const changed = this.#o.behaviour.startSteps(steps, this.#o.moment().connection);
+        for (const step of changed) await this.#start[step](pair, device);
+      }
+    });
+    if (!started) {
+      complain('unable to start vhost net: 5: falling back on userspace virtio');
+      this.#releaseRings(device);
+    }
+    return started;
+  }
+
+  async stop(device: NetDevice): Promise<void> {
+    for (let pair = 0; pair < device.dataPairs; pair++) {
+      // QEMU 7.2 resets the status before it asks for the bases.
+      if (pair === device.dataPairs - 1 && this.#has(VHOST_USER_PROTOCOL_F_STATUS))
+        await this.#quietly(() => this.#send('SET_STATUS', u64(0n)));
+      for (const index of [2 * pair, 2 * pair + 1]) {
+        const queue = device.queues[index]!;
+        if (!queue.ready) continue;
+        queue.lastAvail = (await this.#base(index)) ?? queue.usedIdx(this.#o.ram);
+      }
+    }
+    this.#releaseRings(device);
+  }
+
+  /** QMP announce-self for a guest that does not announce itself (vhost_user_migration_done). */
+  async announce(device: NetDevice): Promise<void> {
+    if (!this.#has(VHOST_USER_PROTOCOL_F_RARP)) return;
+    const mac = Buffer.alloc(8);
+    device.config.copy(mac, 0, 0, 6);
+    await this.#quietly(() => this.#send('SEND_RARP', u64(mac.readBigUInt64LE())));
+  }
+
+  readonly #init: Record<InitStep, (pair: number) => Promise<void>> = {
+    features: async () => {
+      this.offered = await this.#ask('GET_FEATURES');
+    },
+    'protocol-features': async () => {
+      if (!has(this.offered, VHOST_USER_F_PROTOCOL_FEATURES)) return;
+      const offered = await this.#ask('GET_PROTOCOL_FEATURES');
+      this.#protocolFeatures = this.#o.behaviour.acksProtocolFeatures(acceptedProtocolFeatures(offered));
+      await this.#send('SET_PROTOCOL_FEATURES', u64(this.#protocolFeatures));
+    },
+    'queue-num': async () => {
+      const queues = this.#has(VHOST_USER_PROTOCOL_F_MQ) ? await this.#ask('GET_QUEUE_NUM') : 1n;
+      if (queues < BigInt(this.#o.queuePairs)) {
+        complain(`you are asking more queues than supported: ${queues}`);
+        this.#connection?.close();
+      }
+    },
+    'backend-channel': async () => {
+      if (!this.#has(VHOST_USER_PROTOCOL_F_BACKEND_REQ)) return;
+      const [ours, theirs] = socketPair();
+      this.#fds.push({ close: () => closeFd(ours) });
+      try {
+        await this.#send('SET_BACKEND_REQ_FD', NONE, [theirs], true);
+      } finally {
+        closeFd(theirs);
+      }
+    },
+    owner: async () => this.#send('SET_OWNER'),
+    'features-again': async () => {
+      this.offered = await this.#ask('GET_FEATURES');
+    },
+    'ring-fds': async (pair) => {
+      for (const index of [2 * pair, 2 * pair + 1]) {
+        for (const name of ['SET_VRING_CALL', 'SET_VRING_ERR'] as const) {
+          const event = EventFd.create();
+          this.#fds.push(event);
+          await this.#send(name, { kind: 'vring-fd', index, noFd: false }, [event.fd]);
+        }
+      }
+    },
+  };
+
+  readonly #start: Record<StartStep, (pair: number, device: NetDevice) => Promise<void>> = {
+    enable: async (pair) => {
+      if (this.#enabled[pair]) await this.#sendEnable(pair, true);
+    },
+    features: async (_pair, device) => {
+      await this.#send('SET_FEATURES', u64(backendFeatures(device.accepted) | bit(VHOST_USER_F_PROTOCOL_FEATURES)));
+      await this.#addStatus(STATUS_FEATURES_OK);
+    },
+    memory: async () => {
+      const { regions, fd } = this.#o.ram;
+      await this.#send(
+        'SET_MEM_TABLE',
+        { kind: 'memory', regions },
+        regions.map(() => fd),
+        true,
+      );
+    },
+    rings: async (pair, device) => {
+      for (const index of [2 * pair, 2 * pair + 1]) await this.#startRing(index, device);
+    },
+    status: async () => this.#addStatus(STATUS_FEATURES_OK | STATUS_STARTED),
+  };
+
+  async #startRing(index: number, device: NetDevice): Promise<void> {
+    const { ram, moment, behaviour } = this.#o;
+    const queue = device.queues[index]!;
+    // A ring without addresses is left out (vhost_virtqueue_start).
+    if (!queue.ready) return;
+    const { size, desc, avail, used } = queue;
+    await this.#send('SET_VRING_NUM', { kind: 'vring-state', index, num: size });
+    await this.#send('SET_VRING_BASE', { kind: 'vring-state', index, num: queue.lastAvail });
+    await this.#send('SET_VRING_ADDR', {
+      kind: 'vring-addr',
+      index,
+      flags: 0,
+      descUserAddr: ram.userAddr(desc),
+      usedUserAddr: ram.userAddr(used),
+      availUserAddr: ram.userAddr(avail),
+      logGuestAddr: used,
+    });
+    queue.kick = EventFd.create();
+    queue.call = EventFd.create();
+    const { connection } = moment();
+    queue.call.onSignal(() => {
+      if (behaviour.heedsCall(connection)) device.interrupt();
+    });
+    await this.#send('SET_VRING_KICK', { kind: 'vring-fd', index, noFd: false }, [queue.kick.fd]);
+    await this.#send('SET_VRING_CALL', { kind: 'vring-fd', index, noFd: false }, [queue.call.fd]);
+  }
+
+  #releaseRings(device: NetDevice): void {
+    for (const queue of device.queues) {
+      queue.kick?.close();
+      queue.call?.close();
+      queue.kick = undefined;
+      queue.call = undefined;
+    }
+  }
+
+  /** Asks for a ring's next available index. @returns undefined when the back-end is gone */
+  async #base(index: number): Promise<number | undefined> {
+    let base: number | undefined;
+    await this.#quietly(async () => {
+      const reply = await this.#exchange('GET_VRING_BASE', { kind: 'vring-state', index, num: 0 }, [], false, true);
+      if (reply?.kind === 'vring-state') base = reply.num;
+    });
+    if (base === undefined) complain(`vhost VQ ${index} ring restore failed: -22: Invalid argument (22)`);
+    return base;
+  }
+
+  /** vhost_user_add_status: only what is missing is set. */
+  async #addStatus(bits: bigint): Promise<void> {
+    if (!this.#has(VHOST_USER_PROTOCOL_F_STATUS)) return;
+    const status = await this.#ask('GET_STATUS');
+    if ((status & bits) !== bits) await this.#send('SET_STATUS', u64(status | bits));
+  }
+
+  async #sendEnable(pair: number, enabled: boolean): Promise<void> {
+    for (const index of [2 * pair, 2 * pair + 1])
+      await this.#send('SET_VRING_ENABLE', { kind: 'vring-state', index, num: enabled ? 1 : 0 });
+  }
+
+  /** Asks for a u64. */
+  async #ask(name: FrontEndName): Promise<bigint> {
+    const reply = await this.#exchange(name, NONE, [], false, true);
+    return reply?.kind === 'u64' ? reply.value : 0n;
+  }
+
+  /** Sends a message without a reply of its own; `acked` = its success is confirmed where REPLY_ACK allows to ask. */
+  async #send(name: FrontEndName, payload: Payload = NONE, fds: number[] = [], acked = false): Promise<void> {
+    const needReply = acked && this.#has(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+    const reply = await this.#exchange(name, payload, fds, needReply, needReply);
+    if (reply?.kind === 'u64' && reply.value !== 0n) throw new ConnectionLost(`${name} was refused`);
+  }
+
+  async #exchange(name: FrontEndName, payload: Payload, fds: number[], needReply: boolean, waits: boolean) {
+    const connection = this.#connection;
+    if (!connection) throw new ConnectionLost('not connected');
+    const before = this.#sent.get(name) ?? 0;
+    this.#sent.set(name, before + 1);
+    const message = { name, payload, fds, needReply, waits };
+    let reply: Payload | undefined;
+    for (const outgoing of this.#o.behaviour.outgoing(message, { ...this.#o.moment(), before }))
+      reply = await connection.exchange(outgoing);
+    return reply;
+  }
+
+  /** Runs messages that may meet a dead connection. @returns whether they went through */
+  async #quietly(messages: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await messages();
+      return true;
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+      return false;
+    }
+  }
+
+  #has(protocolFeature: number): boolean {
+    return has(this.#protocolFeatures, protocolFeature);
+  }
+}

@@ -1,0 +1,242 @@
+import { FdSocket } from '../../../src/os/index.js';
+import type { Behaviour } from './behaviour.js';
+import { type Chardev, ClientChardev, ServerChardev } from './chardev.js';
+import { commands } from './commands.js';
+import { Connection, ConnectionLost } from './connection.js';
+import { offeredFeatures } from './features.js';
+import { FrontEnd } from './front-end.js';
+import { LineSocket } from './line-socket.js';
+import { MainLoop } from './main-loop.js';
+import { DEVICE_PIN, Mmio } from './mmio.js';
+import { NetDevice } from './net-device.js';
+import type { ChardevOptions, Options } from './options.js';
+import { Qmp } from './qmp.js';
+import { Qtest } from './qtest.js';
+import { Ram } from './ram.js';
+import { complain } from './stderr.js';
+
+/** Pause between link states where a fault has more than one: long enough for a guest to look at each. */
+const LINK_FLAP_MS = 200;
+
+/** One QEMU: a monitor and, unless it was started for its facts only, a machine with a vhost-user network device. */
+export class Twin {
+  /** Whether the chardev has a peer. */
+  connected = false;
+  /** Whether the virtual machine runs. */
+  running = true;
+  /** Connections that were begun, and connections that ended after their handshake. */
+  connections = 0;
+  losses = 0;
+  readonly #options: Options;
+  readonly #behaviour: Behaviour;
+  readonly #loop = new MainLoop();
+  #chardev: Chardev | undefined;
+  #frontEnd: FrontEnd | undefined;
+  #device: NetDevice | undefined;
+  #qmp: Qmp | undefined;
+  /** Monitor lines that wait until the monitor answers again. */
+  #held: string[] = [];
+  #quitting = false;
+
+  constructor(options: Options, behaviour: Behaviour) {
+    this.#options = options;
+    this.#behaviour = behaviour;
+  }
+
+  /** Starts up. Resolves when the monitor answers: with a network device that is after the first handshake. */
+  async start(): Promise<void> {
+    const { qmp, qtest, chardev, netdev } = this.#options;
+    if (qmp === undefined) throw new Error('no -qmp unix:PATH,server=off');
+    const monitor = await LineSocket.dial(qmp);
+    monitor.onClose(() => this.#abandoned());
+    this.#qmp = new Qmp(monitor, commands(this));
+    const guest = qtest === undefined ? undefined : await LineSocket.dial(qtest);
+    if (chardev && netdev) await this.#plug(chardev, netdev.queuePairs, guest);
+    this.#qmp.greet();
+    monitor.onLine((line) => this.#monitorLine(line));
+  }
+
+  get chardevId(): string {
+    return this.#options.chardev?.id ?? '';
+  }
+
+  get socketPath(): string {
+    return this.#options.chardev?.path ?? '';
+  }
+
+  get reportedConnected(): boolean {
+    return this.#behaviour.reportsConnected(this);
+  }
+
+  get filename(): string {
+    return this.#chardev?.filename(this.reportedConnected) ?? '';
+  }
+
+  /** Makes the listening socket anew (server role). */
+  async recreateListener(): Promise<void> {
+    if (this.#chardev instanceof ServerChardev) await this.#chardev.recreate();
+  }
+
+  /** Dials its own socket, as a listening QEMU must not. */
+  dialSelf(): Promise<FdSocket> {
+    return FdSocket.dial(this.socketPath);
+  }
+
+  /** Queues a task of the main loop. */
+  soon(task: () => void | Promise<void>): void {
+    void this.#loop.run(task);
+  }
+
+  async setRunning(running: boolean): Promise<void> {
+    if (running === this.running) return;
+    this.running = running;
+    await this.#device?.setRunning(running);
+    this.#qmp?.event(running ? 'RESUME' : 'STOP');
+  }
+
+  async reset(): Promise<void> {
+    await this.#device?.reset();
+    this.#qmp?.event('RESET', { guest: false, reason: 'host-qmp-system-reset' });
+  }
+
+  async setLink(up: boolean): Promise<void> {
+    this.#device?.setLink(up);
+    await this.#device?.setBackend(up && this.connected);
+  }
+
+  async announce(): Promise<void> {
+    if (this.#device) await this.#frontEnd?.announce(this.#device);
+  }
+
+  /** Ends as QMP `quit` has it: the rings are taken back first. */
+  quit(): void {
+    this.#quitting = true;
+    this.#qmp?.event('SHUTDOWN', { guest: false, reason: 'host-qmp-quit' });
+    this.soon(async () => {
+      const { exitCode } = this.#behaviour;
+      if (exitCode === undefined) return new Promise<never>(() => {});
+      await this.#device?.setRunning(false);
+      await this.#chardev?.close();
+      process.exit(exitCode);
+    });
+  }
+
+  /** Ends as a failed assertion does. */
+  abort(assertion: string): never {
+    complain(assertion);
+    process.abort();
+  }
+
+  /** The tester is gone: nothing is left to stand in for. */
+  #abandoned(): void {
+    if (!this.#quitting) process.exit(1);
+  }
+
+  #monitorLine(line: string): void {
+    if (this.#behaviour.answersMonitor(this)) this.soon(() => this.#qmp!.execute(line));
+    else this.#held.push(line);
+  }
+
+  /** Plugs the network device: blocks, as net_vhost_user_init does, until a back-end went through the handshake. */
+  async #plug(chardev: ChardevOptions, queuePairs: number, guest: LineSocket | undefined): Promise<void> {
+    const behaviour = this.#behaviour;
+    const ram = new Ram(this.#options.memory);
+    const frontEnd = new FrontEnd({
+      ram,
+      queuePairs,
+      behaviour,
+      moment: () => ({ twin: this, connection: this.connections }),
+    });
+    this.#frontEnd = frontEnd;
+    await this.#createChardev(chardev, queuePairs, ram);
+    const connection = await this.#nextConnection(true);
+    const device = new NetDevice({
+      ram,
+      offered: offeredFeatures(frontEnd.offered, this.#options.multiqueue && queuePairs > 1),
+      queuePairs,
+      backend: frontEnd,
+      interruptLine: (raised) => qtest?.interruptLine(DEVICE_PIN, raised),
+      forwardsKick: () => behaviour.forwardsKick(this.connections),
+      tamper: (frame, previous, nth) => behaviour.tampers(frame, previous, nth, this.connections),
+    });
+    const qtest = guest && new Qtest(guest, ram, new Mmio(device, this.#options.slots));
+    this.#device = device;
+    await device.setActivePairs(1);
+    guest?.onLine((line) => this.soon(() => qtest!.execute(line)));
+    void this.#serve(connection);
+  }
+
+  async #createChardev(options: ChardevOptions, queuePairs: number, ram: Ram): Promise<void> {
+    const behaviour = this.#behaviour;
+    if (!options.server) {
+      this.#chardev = new ClientChardev(options, behaviour);
+      return;
+    }
+    const chardev = new ServerChardev(options, behaviour, (socket) => {
+      const moment = () => ({ twin: this, connection: this.connections });
+      void new FrontEnd({ ram, queuePairs, behaviour, moment }).open(new Connection(socket)).catch(() => {});
+    });
+    await chardev.listen();
+    this.#chardev = chardev;
+    complain(`-netdev vhost-user: info: QEMU waiting for connection on: ${chardev.filename(false)}`);
+  }
+
+  /** From here on the main loop runs: losses and returns are its tasks. */
+  async #serve(first: Connection): Promise<void> {
+    for (let connection = first; ; connection = await this.#nextConnection(false)) {
+      await connection.closed;
+      await this.#loop.run(() => this.#lost());
+    }
+  }
+
+  /** The next peer that goes through the handshake. `starting`: the main loop does not run yet. */
+  async #nextConnection(starting: boolean): Promise<Connection> {
+    for (;;) {
+      const connection = new Connection(await this.#chardev!.next(starting));
+      this.connections++;
+      this.connected = true;
+      let opened = false;
+      await this.#loop.run(async () => {
+        opened = await this.#opened(connection);
+      });
+      if (opened) return connection;
+      this.connected = false;
+      // QEMU dials again at once while it starts: net_vhost_user_init waits for a connection in a loop.
+    }
+  }
+
+  /** A peer is there. @returns whether it went through the handshake */
+  async #opened(connection: Connection): Promise<boolean> {
+    try {
+      await this.#frontEnd!.open(connection);
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+      connection.close();
+      this.#frontEnd!.lost(this.#device);
+      return false;
+    }
+    this.#showLink('return');
+    await this.#device?.setBackend(true);
+    for (const line of this.#held.splice(0)) this.#monitorLine(line);
+    return true;
+  }
+
+  async #lost(): Promise<void> {
+    complain('Unexpected end-of-file before all data were read');
+    this.connected = false;
+    this.losses++;
+    this.#frontEnd!.lost(this.#device);
+    this.#showLink('loss');
+    await this.#device?.setBackend(false);
+    this.#behaviour.afterLoss(this, this.losses);
+  }
+
+  /** The first state now, others later: the guest must be able to see each. */
+  #showLink(what: 'loss' | 'return'): void {
+    for (const [i, up] of this.#behaviour.linkAfter(what).entries()) {
+      const show = () => this.#device?.setLink(up);
+      if (i === 0) show();
+      else setTimeout(() => this.soon(show), i * LINK_FLAP_MS);
+    }
+  }
+}
