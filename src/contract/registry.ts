@@ -5,6 +5,7 @@ import { R23 } from './features.js';
 import { R31 } from './guest.js';
 import { R18, R21, R28 } from './handshake.js';
 import { R5 } from './leaks.js';
+import { R22 } from './messages.js';
 import { R26 } from './notifiers.js';
 import { R1, R2, R3, R4 } from './process.js';
 import type { Judgement, Requirement } from './requirement.js';
@@ -19,7 +20,7 @@ export const registry: readonly Requirement[] = [
   ...[R1, R2, R3, R4, R5],
   ...[R6, R7, R8, R9],
   ...[R12, R13, R14],
-  ...[R18, R20, R21],
+  ...[R18, R20, R21, R22],
   ...[R23, R24, R25, R26, R28],
   R31,
   ...[T1, T2],

@@ -117,7 +117,9 @@ export class Peer {
     } finally {
       this.#present = true;
     }
+    if (how === 'close') this.#drain(old);
     old.leave(how);
+    this.traffic.releaseTx();
   }
 
   /**

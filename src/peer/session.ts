@@ -217,7 +217,7 @@ export class Session {
     const message = error instanceof Error ? error.message : String(error);
     const badInput = [WireError, PeerError, VirtioError, OsError].some((kind) => error instanceof kind);
     if (!badInput) this.#o.recorder.record({ type: 'tester.trouble', what: `peer: ${message}` });
-    this.#end('peer', 'error', { error: message });
+    this.#end('peer', 'error', { error: message, ...(badInput ? { code: (error as { code: string }).code } : {}) });
   }
 
   #readable(): void {
@@ -306,7 +306,7 @@ export class Session {
   #end(
     by: 'peer' | 'front-end',
     how: 'close' | 'abort' | 'half-message' | 'error' | 'eof' | 'reset',
-    more: { unread?: number; error?: string } = {},
+    more: { unread?: number; error?: string; code?: string } = {},
   ): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -274,7 +274,7 @@ export class VariantStage implements Stage {
   }
 
   async sample(): Promise<void> {
-    this.#look();
+    this.#look(true);
     await this.#bounded('heartbeat', this.#heartbeat?.beat() ?? Promise.resolve());
   }
 
@@ -300,25 +300,27 @@ export class VariantStage implements Stage {
       traffic.queueRx(pair, rx.first, packets);
     }
     this.peer.pumpRx();
-    const sent = expected.filter(({ dir }) => dir === 'tx').map((tx) => driver.transmit(tx.pair, tx.first, tx.count));
-    await this.#bounded('transmit', Promise.all(sent));
-    if (inFlight) return;
     const missing = () =>
       expected
         .map((part) => ({ dir: part.dir, pair: part.pair, seqs: this.#ledger.missing(part) }))
         .filter(({ seqs }) => seqs.length > 0);
+    const transmit = () => {
+      const sent = expected.filter(({ dir }) => dir === 'tx').map((tx) => driver.transmit(tx.pair, tx.first, tx.count));
+      return this.#bounded('transmit', Promise.all(sent));
+    };
+    if (inFlight) {
+      await transmit();
+      return;
+    }
     try {
+      await transmit();
       await this.until(`${packets} packets each way`, () => missing().length === 0);
     } finally {
       // What came back as used is read once more: an interrupt may have been suppressed.
       if (!this.#gone) await this.#unlessGone(driver.poll());
       const left = missing();
-      this.recorder.record({
-        type: 'traffic.end',
-        burst,
-        outcome: left.length === 0 ? 'flowed' : 'stalled',
-        missing: left,
-      });
+      const outcome = left.length === 0 ? 'flowed' : 'stalled';
+      this.recorder.record({ type: 'traffic.end', burst, outcome, missing: left });
     }
   }
 
@@ -401,9 +403,9 @@ export class VariantStage implements Stage {
     });
   }
 
-  #look(): void {
+  #look(settled = false): void {
     if (this.#gone) return;
-    this.#process?.sample();
+    this.#process?.sample(settled);
     this.#socket?.sample(this.peer.session === undefined);
     // A chardev that cannot be asked any more is told by the process's exit.
     if (!this.#quitSent) this.#chardev?.read().catch(() => {});

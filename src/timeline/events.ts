@@ -135,8 +135,9 @@ export interface SessionClose {
   how: 'close' | 'abort' | 'half-message' | 'error' | 'eof' | 'reset';
   /** Bytes that QEMU had sent and the peer never read (`abort`). */
   unread?: number;
-  /** The error, for `error`. */
+  /** The error, for `error`, with its code: `ERR_WIRE_...` and the like when the front-end sent what no front-end may send. */
   error?: string;
+  code?: string;
   extra?: true;
 }
 
@@ -424,11 +425,13 @@ export interface SelfDial {
   inodes: number[];
 }
 
-/** File descriptors and threads of QEMU; recorded at each change. */
+/** File descriptors and threads of QEMU; recorded at each change and whenever the schedule came to rest. */
 export interface ProcSample {
   type: 'proc.sample';
   fds: number;
   threads: number;
+  /** Read when what the schedule waited for was there: nothing of a handshake or ring start is under way. */
+  settled?: true;
 }
 
 /**

@@ -15,14 +15,15 @@ export class ProcessWatch {
     private readonly recorder: Recorder,
   ) {}
 
-  /** Reads now; a process that is gone is nothing to record. */
-  sample(): void {
+  /** Reads now; a process that is gone is nothing to record. `settled`: see the event; it is then recorded in any case. */
+  sample(settled = false): void {
     this.#pace();
     const fds = countFds(this.pid);
     const threads = countThreads(this.pid);
     if (fds === undefined || threads === undefined) return;
     const last = this.recorder.latest('proc.sample');
-    if (last?.fds !== fds || last.threads !== threads) this.recorder.record({ type: 'proc.sample', fds, threads });
+    if (settled || last?.fds !== fds || last.threads !== threads)
+      this.recorder.record({ type: 'proc.sample', fds, threads, ...(settled ? { settled } : {}) });
   }
 
   stop(): void {

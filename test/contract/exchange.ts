@@ -35,11 +35,11 @@ function run(role: Role, setting: Setting): Story {
   tape.add({ type: 'chardev.state', connected: true, means: 'qom' });
   x.enable();
   if (o.driver === 'linux') x.startDriver().traffic();
-  tape.wait(300).add({ type: 'proc.sample', fds: 30, threads: 4 }).wait(300);
+  tape.wait(300).add({ type: 'proc.sample', fds: 30, threads: 4, settled: true }).wait(300);
   for (const away of o.away) {
     x.lose(away);
     if (o.driver === 'linux') x.traffic();
-    tape.wait(300).add({ type: 'proc.sample', fds: 30, threads: 4 }).wait(300);
+    tape.wait(300).add({ type: 'proc.sample', fds: 30, threads: 4, settled: true }).wait(300);
   }
   x.heartbeats(ready + 1).quit();
   return new Story(tape.events);

@@ -23,7 +23,7 @@ const QUIET_MS = 400;
 const PLAIN = bit(VHOST_USER_F_PROTOCOL_FEATURES);
 const frames = Array.from({ length: 16 }, (_, i) => Buffer.concat([Buffer.alloc(12), Buffer.alloc(60, i + 1)]));
 
-const sincePromise = async (work: Promise<unknown>): Promise<number> => {
+const duration = async (work: Promise<unknown>): Promise<number> => {
   const from = performance.now();
   await work;
   return performance.now() - from;
@@ -120,7 +120,7 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   'listener-rearmed-late': async (stage) => {
     await leave(stage);
     const served = stage.peer.dial().then(() => stage.peer.until(() => stage.peer.names.length > 0));
-    expect(await sincePromise(served)).toBeGreaterThan(2500);
+    expect(await duration(served)).toBeGreaterThan(2500);
   },
   'path-recreated': async (stage) => {
     const { ino } = statSync(stage.twin.socketPath);
@@ -135,11 +135,11 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   },
   'redial-early': async ({ peer }) => {
     peer.leave();
-    expect(await sincePromise(peer.until(() => peer.connections === 2))).toBeLessThan(950);
+    expect(await duration(peer.until(() => peer.connections === 2))).toBeLessThan(950);
   },
   'redial-late': async ({ peer }) => {
     peer.leave();
-    expect(await sincePromise(peer.until(() => peer.connections === 2))).toBeGreaterThan(3500);
+    expect(await duration(peer.until(() => peer.connections === 2))).toBeGreaterThan(3500);
   },
   'redial-once': async ({ twin, peer }) => {
     await peer.unlisten();
@@ -151,7 +151,7 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   },
   'redial-busy': async ({ peer }) => {
     peer.leave();
-    expect(await sincePromise(peer.until(() => peer.connections === 2))).toBeLessThan(500);
+    expect(await duration(peer.until(() => peer.connections === 2))).toBeLessThan(500);
   },
   'dial-without-reconnect': async ({ peer }) => {
     peer.leave();

@@ -24,8 +24,6 @@ export class ServerChardev implements Chardev {
   #listener: { close(): Promise<void> } | undefined;
   /** Peers that connected and are not served yet; QEMU leaves them in the kernel's backlog. */
   readonly #waiting: FdSocket[] = [];
-  /** Connections to itself, which a fault makes: they stand, and are never served. */
-  readonly #own: FdSocket[] = [];
   #taker: ((socket: FdSocket) => void) | undefined;
   #served = 0;
 
@@ -78,7 +76,8 @@ export class ServerChardev implements Chardev {
   #arrived(socket: FdSocket): void {
     const taker = this.#taker;
     if (socket.peerPid === process.pid) {
-      this.#own.push(socket);
+      // It never says a word: what there is to read is its end.
+      socket.onReadable(() => socket.close());
     } else if (taker) {
       this.#taker = undefined;
       taker(socket);

@@ -1,18 +1,17 @@
 import { closeFd, EventFd, socketPair } from '../../../src/os/index.js';
 import {
   bit,
-  type FrontEndName,
   type Payload,
   VHOST_USER_F_PROTOCOL_FEATURES,
   VHOST_USER_PROTOCOL_F_BACKEND_REQ,
   VHOST_USER_PROTOCOL_F_MQ,
   VHOST_USER_PROTOCOL_F_RARP,
-  VHOST_USER_PROTOCOL_F_REPLY_ACK,
   VHOST_USER_PROTOCOL_F_STATUS,
 } from '../../../src/wire/index.js';
 import type { Behaviour, InitStep, Moment, StartStep } from './behaviour.js';
 import { type Connection, ConnectionLost } from './connection.js';
 import { acceptedProtocolFeatures, backendFeatures, has } from './features.js';
+import { Messenger, NONE } from './messenger.js';
 import type { NetBackend, NetDevice } from './net-device.js';
 import type { Ram } from './ram.js';
 import { complain } from './stderr.js';
@@ -21,7 +20,6 @@ import { complain } from './stderr.js';
 const STATUS_FEATURES_OK = 8n;
 const STATUS_STARTED = 7n;
 
-const NONE: Payload = { kind: 'none' };
 const u64 = (value: bigint): Payload => ({ kind: 'u64', value });
 
 export interface FrontEndOptions {
@@ -39,27 +37,24 @@ export interface FrontEndOptions {
 export class FrontEnd implements NetBackend {
   /** Features that the back-end offers; of the last handshake. */
   offered = 0n;
-  #connection: Connection | undefined;
-  #protocolFeatures = 0n;
   /** Features of the guest when the back-end left: the next one must offer them. */
   #needed = 0n;
   /** The guest's use of each pair; told again on every start (vring_enable of NetClientState). */
   readonly #enabled: boolean[];
   /** Everything opened for one connection. */
   #fds: { close(): void }[] = [];
-  #sent = new Map<string, number>();
+  readonly #to: Messenger;
   readonly #o: FrontEndOptions;
 
   constructor(options: FrontEndOptions) {
     this.#o = options;
+    this.#to = new Messenger(options.behaviour, options.moment);
     this.#enabled = new Array(options.queuePairs).fill(false);
   }
 
   /** The handshake on a new connection. @throws ConnectionLost, the connection is closed then */
   async open(connection: Connection): Promise<void> {
-    this.#connection = connection;
-    this.#sent = new Map();
-    this.#protocolFeatures = 0n;
+    this.#to.attach(connection);
     const first: InitStep[] = [
       'features',
       'protocol-features',
@@ -83,20 +78,19 @@ export class FrontEnd implements NetBackend {
 
   /** The connection is gone. `device` is undefined while QEMU starts. */
   lost(device: NetDevice | undefined): void {
-    this.#connection?.close();
-    this.#connection = undefined;
+    this.#to.close();
     if (device) this.#needed = backendFeatures(device.accepted);
     for (const fd of this.#fds.splice(0)) fd.close();
   }
 
   async enablePair(pair: number, enabled: boolean): Promise<void> {
     this.#enabled[pair] = enabled;
-    if (this.#connection?.open) await this.#quietly(() => this.#sendEnable(pair, enabled));
+    if (this.#to.open) await this.#to.attempt(() => this.#sendEnable(pair, enabled));
   }
 
   async start(device: NetDevice): Promise<boolean> {
     const first: StartStep[] = ['enable', 'features', 'memory', 'rings', 'status'];
-    const started = await this.#quietly(async () => {
+    const started = await this.#to.attempt(async () => {
       for (let pair = 0; pair < device.dataPairs; pair++) {
         const last = pair === device.dataPairs - 1;
         const steps = first.filter((step) => (step !== 'memory' || pair === 0) && (step !== 'status' || last));
@@ -114,8 +108,8 @@ export class FrontEnd implements NetBackend {
   async stop(device: NetDevice): Promise<void> {
     for (let pair = 0; pair < device.dataPairs; pair++) {
       // QEMU 7.2 resets the status before it asks for the bases.
-      if (pair === device.dataPairs - 1 && this.#has(VHOST_USER_PROTOCOL_F_STATUS))
-        await this.#quietly(() => this.#send('SET_STATUS', u64(0n)));
+      if (pair === device.dataPairs - 1 && this.#to.has(VHOST_USER_PROTOCOL_F_STATUS))
+        await this.#to.attempt(() => this.#to.send('SET_STATUS', u64(0n)));
       for (const index of [2 * pair, 2 * pair + 1]) {
         const queue = device.queues[index]!;
         if (!queue.ready) continue;
@@ -127,49 +121,49 @@ export class FrontEnd implements NetBackend {
 
   /** QMP announce-self for a guest that does not announce itself (vhost_user_migration_done). */
   async announce(device: NetDevice): Promise<void> {
-    if (!this.#has(VHOST_USER_PROTOCOL_F_RARP)) return;
+    if (!this.#to.has(VHOST_USER_PROTOCOL_F_RARP)) return;
     const mac = Buffer.alloc(8);
     device.config.copy(mac, 0, 0, 6);
-    await this.#quietly(() => this.#send('SEND_RARP', u64(mac.readBigUInt64LE())));
+    await this.#to.attempt(() => this.#to.send('SEND_RARP', u64(mac.readBigUInt64LE())));
   }
 
   readonly #init: Record<InitStep, (pair: number) => Promise<void>> = {
     features: async () => {
-      this.offered = await this.#ask('GET_FEATURES');
+      this.offered = await this.#to.ask('GET_FEATURES');
     },
     'protocol-features': async () => {
       if (!has(this.offered, VHOST_USER_F_PROTOCOL_FEATURES)) return;
-      const offered = await this.#ask('GET_PROTOCOL_FEATURES');
-      this.#protocolFeatures = this.#o.behaviour.acksProtocolFeatures(acceptedProtocolFeatures(offered));
-      await this.#send('SET_PROTOCOL_FEATURES', u64(this.#protocolFeatures));
+      const offered = await this.#to.ask('GET_PROTOCOL_FEATURES');
+      this.#to.protocolFeatures = this.#o.behaviour.acksProtocolFeatures(acceptedProtocolFeatures(offered));
+      await this.#to.send('SET_PROTOCOL_FEATURES', u64(this.#to.protocolFeatures));
     },
     'queue-num': async () => {
-      const queues = this.#has(VHOST_USER_PROTOCOL_F_MQ) ? await this.#ask('GET_QUEUE_NUM') : 1n;
+      const queues = this.#to.has(VHOST_USER_PROTOCOL_F_MQ) ? await this.#to.ask('GET_QUEUE_NUM') : 1n;
       if (queues < BigInt(this.#o.queuePairs)) {
         complain(`you are asking more queues than supported: ${queues}`);
-        this.#connection?.close();
+        this.#to.close();
       }
     },
     'backend-channel': async () => {
-      if (!this.#has(VHOST_USER_PROTOCOL_F_BACKEND_REQ)) return;
+      if (!this.#to.has(VHOST_USER_PROTOCOL_F_BACKEND_REQ)) return;
       const [ours, theirs] = socketPair();
       this.#fds.push({ close: () => closeFd(ours) });
       try {
-        await this.#send('SET_BACKEND_REQ_FD', NONE, [theirs], true);
+        await this.#to.send('SET_BACKEND_REQ_FD', NONE, [theirs], true);
       } finally {
         closeFd(theirs);
       }
     },
-    owner: async () => this.#send('SET_OWNER'),
+    owner: async () => this.#to.send('SET_OWNER'),
     'features-again': async () => {
-      this.offered = await this.#ask('GET_FEATURES');
+      this.offered = await this.#to.ask('GET_FEATURES');
     },
     'ring-fds': async (pair) => {
       for (const index of [2 * pair, 2 * pair + 1]) {
         for (const name of ['SET_VRING_CALL', 'SET_VRING_ERR'] as const) {
           const event = EventFd.create();
           this.#fds.push(event);
-          await this.#send(name, { kind: 'vring-fd', index, noFd: false }, [event.fd]);
+          await this.#to.send(name, { kind: 'vring-fd', index, noFd: false }, [event.fd]);
         }
       }
     },
@@ -180,12 +174,12 @@ export class FrontEnd implements NetBackend {
       if (this.#enabled[pair]) await this.#sendEnable(pair, true);
     },
     features: async (_pair, device) => {
-      await this.#send('SET_FEATURES', u64(backendFeatures(device.accepted) | bit(VHOST_USER_F_PROTOCOL_FEATURES)));
+      await this.#to.send('SET_FEATURES', u64(backendFeatures(device.accepted) | bit(VHOST_USER_F_PROTOCOL_FEATURES)));
       await this.#addStatus(STATUS_FEATURES_OK);
     },
     memory: async () => {
       const { regions, fd } = this.#o.ram;
-      await this.#send(
+      await this.#to.send(
         'SET_MEM_TABLE',
         { kind: 'memory', regions },
         regions.map(() => fd),
@@ -204,9 +198,9 @@ export class FrontEnd implements NetBackend {
     // A ring without addresses is left out (vhost_virtqueue_start).
     if (!queue.ready) return;
     const { size, desc, avail, used } = queue;
-    await this.#send('SET_VRING_NUM', { kind: 'vring-state', index, num: size });
-    await this.#send('SET_VRING_BASE', { kind: 'vring-state', index, num: queue.lastAvail });
-    await this.#send('SET_VRING_ADDR', {
+    await this.#to.send('SET_VRING_NUM', { kind: 'vring-state', index, num: size });
+    await this.#to.send('SET_VRING_BASE', { kind: 'vring-state', index, num: queue.lastAvail });
+    await this.#to.send('SET_VRING_ADDR', {
       kind: 'vring-addr',
       index,
       flags: 0,
@@ -221,8 +215,8 @@ export class FrontEnd implements NetBackend {
     queue.call.onSignal(() => {
       if (behaviour.heedsCall(connection)) device.interrupt();
     });
-    await this.#send('SET_VRING_KICK', { kind: 'vring-fd', index, noFd: false }, [queue.kick.fd]);
-    await this.#send('SET_VRING_CALL', { kind: 'vring-fd', index, noFd: false }, [queue.call.fd]);
+    await this.#to.send('SET_VRING_KICK', { kind: 'vring-fd', index, noFd: false }, [queue.kick.fd]);
+    await this.#to.send('SET_VRING_CALL', { kind: 'vring-fd', index, noFd: false }, [queue.call.fd]);
   }
 
   #releaseRings(device: NetDevice): void {
@@ -237,8 +231,8 @@ export class FrontEnd implements NetBackend {
   /** Asks for a ring's next available index. @returns undefined when the back-end is gone */
   async #base(index: number): Promise<number | undefined> {
     let base: number | undefined;
-    await this.#quietly(async () => {
-      const reply = await this.#exchange('GET_VRING_BASE', { kind: 'vring-state', index, num: 0 }, [], false, true);
+    await this.#to.attempt(async () => {
+      const reply = await this.#to.exchange('GET_VRING_BASE', { kind: 'vring-state', index, num: 0 });
       if (reply?.kind === 'vring-state') base = reply.num;
     });
     if (base === undefined) complain(`vhost VQ ${index} ring restore failed: -22: Invalid argument (22)`);
@@ -247,53 +241,13 @@ export class FrontEnd implements NetBackend {
 
   /** vhost_user_add_status: only what is missing is set. */
   async #addStatus(bits: bigint): Promise<void> {
-    if (!this.#has(VHOST_USER_PROTOCOL_F_STATUS)) return;
-    const status = await this.#ask('GET_STATUS');
-    if ((status & bits) !== bits) await this.#send('SET_STATUS', u64(status | bits));
+    if (!this.#to.has(VHOST_USER_PROTOCOL_F_STATUS)) return;
+    const status = await this.#to.ask('GET_STATUS');
+    if ((status & bits) !== bits) await this.#to.send('SET_STATUS', u64(status | bits));
   }
 
   async #sendEnable(pair: number, enabled: boolean): Promise<void> {
     for (const index of [2 * pair, 2 * pair + 1])
-      await this.#send('SET_VRING_ENABLE', { kind: 'vring-state', index, num: enabled ? 1 : 0 });
-  }
-
-  /** Asks for a u64. */
-  async #ask(name: FrontEndName): Promise<bigint> {
-    const reply = await this.#exchange(name, NONE, [], false, true);
-    return reply?.kind === 'u64' ? reply.value : 0n;
-  }
-
-  /** Sends a message without a reply of its own; `acked` = its success is confirmed where REPLY_ACK allows to ask. */
-  async #send(name: FrontEndName, payload: Payload = NONE, fds: number[] = [], acked = false): Promise<void> {
-    const needReply = acked && this.#has(VHOST_USER_PROTOCOL_F_REPLY_ACK);
-    const reply = await this.#exchange(name, payload, fds, needReply, needReply);
-    if (reply?.kind === 'u64' && reply.value !== 0n) throw new ConnectionLost(`${name} was refused`);
-  }
-
-  async #exchange(name: FrontEndName, payload: Payload, fds: number[], needReply: boolean, waits: boolean) {
-    const connection = this.#connection;
-    if (!connection) throw new ConnectionLost('not connected');
-    const before = this.#sent.get(name) ?? 0;
-    this.#sent.set(name, before + 1);
-    const message = { name, payload, fds, needReply, waits };
-    let reply: Payload | undefined;
-    for (const outgoing of this.#o.behaviour.outgoing(message, { ...this.#o.moment(), before }))
-      reply = await connection.exchange(outgoing);
-    return reply;
-  }
-
-  /** Runs messages that may meet a dead connection. @returns whether they went through */
-  async #quietly(messages: () => Promise<unknown>): Promise<boolean> {
-    try {
-      await messages();
-      return true;
-    } catch (error) {
-      if (!(error instanceof ConnectionLost)) throw error;
-      return false;
-    }
-  }
-
-  #has(protocolFeature: number): boolean {
-    return has(this.#protocolFeatures, protocolFeature);
+      await this.#to.send('SET_VRING_ENABLE', { kind: 'vring-state', index, num: enabled ? 1 : 0 });
   }
 }

@@ -1,7 +1,9 @@
+import { VirtioError } from '../../../src/virtio/index.js';
 import { VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ } from '../../../src/wire/index.js';
 import { runControlQueue } from './control-queue.js';
 import { has } from './features.js';
 import type { Ram } from './ram.js';
+import { complain } from './stderr.js';
 import { type Tamper, TxTamper } from './tx-tamper.js';
 import { Virtqueue } from './virtqueue.js';
 
@@ -142,7 +144,7 @@ export class NetDevice {
     if (index === 2 * this.dataPairs) {
       if (await runControlQueue(this, queue.open(this.#o.ram), queue)) this.interrupt(ISR_RING);
     } else if (queue.kick) {
-      if (queue.isTx) this.#tamper.look(queue);
+      if (queue.isTx) this.#unlessBroken(queue, () => this.#tamper.look(queue));
       if (this.#o.forwardsKick()) queue.kick.signal();
     } else this.#dropTx(queue);
   }
@@ -176,12 +178,24 @@ export class NetDevice {
   /** What QEMU does with packets while no back-end takes them: completes them, unsent (virtio_net_drop_tx_queue_data). */
   #dropTx(queue: Virtqueue): void {
     if (!queue.isTx || !queue.ready) return;
-    const ring = queue.open(this.#o.ram);
-    const chains = ring.popAll();
-    if (chains.length === 0) return;
-    for (const { head } of chains) ring.push(head, 0);
-    ring.publish();
-    queue.lastAvail = ring.nextAvail;
-    if (ring.needsCall()) this.interrupt(ISR_RING);
+    this.#unlessBroken(queue, () => {
+      const ring = queue.open(this.#o.ram);
+      const chains = ring.popAll();
+      if (chains.length === 0) return;
+      for (const { head } of chains) ring.push(head, 0);
+      ring.publish();
+      queue.lastAvail = ring.nextAvail;
+      if (ring.needsCall()) this.interrupt(ISR_RING);
+    });
+  }
+
+  /** A ring whose indices make no sense is complained about and left alone, as virtio_error does. */
+  #unlessBroken(queue: Virtqueue, use: () => void): void {
+    try {
+      use();
+    } catch (error) {
+      if (!(error instanceof VirtioError)) throw error;
+      complain(`virtio-net: queue ${queue.index}: ${error.message}`);
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { closeFd, EventFd, FdSocket, type Listener, listenUnix, MappedRegion, OsError } from '../../../src/os/index.js';
-import { type GuestMemory, SplitQueue } from '../../../src/virtio/index.js';
+import { closeFd, EventFd, FdSocket, type Listener, listenUnix, OsError } from '../../../src/os/index.js';
+import { SplitQueue } from '../../../src/virtio/index.js';
 import {
   bit,
   decodePayload,
@@ -12,11 +12,11 @@ import {
   nameOf,
   type Payload,
   type RawMessage,
-  type Region,
   StreamReader,
   specById,
   VERSION,
 } from '../../../src/wire/index.js';
+import { MappedMemory } from './mapped-memory.js';
 
 /** Rings with indirect descriptors, mergeable buffers, status, multiqueue, protocol features, version 1. */
 const FEATURES = [15, 16, 17, 21, 22, 28, 30, 32].reduce((sum, n) => sum | bit(n), 0n);
@@ -59,7 +59,7 @@ export class TinyBackEnd extends EventEmitter {
   /** Connections beside the first, which nobody serves. */
   readonly #others: FdSocket[] = [];
   #listener: Listener | undefined;
-  #regions: (Region & { mapped: MappedRegion })[] = [];
+  readonly #memory = new MappedMemory();
   #stalled = false;
   #status = 0n;
 
@@ -189,7 +189,7 @@ export class TinyBackEnd extends EventEmitter {
         if (payload.kind === 'u64') this.#status = payload.value;
         return undefined;
       case 'SET_MEM_TABLE':
-        if (payload.kind === 'memory') this.#map(payload.regions, fds);
+        if (payload.kind === 'memory') this.#memory.map(payload.regions, fds);
         break;
       case 'SET_VRING_KICK':
       case 'SET_VRING_CALL':
@@ -224,15 +224,13 @@ export class TinyBackEnd extends EventEmitter {
     }
     ring.kick = event;
     if (this.lazy) return;
-    const memory = this.#memory((region) => region.userAddr);
-    const buffers = this.#memory((region) => region.guestAddr);
     ring.queue = new SplitQueue({
       size: ring.num,
       ...ring.addresses!,
       base: ring.base,
       eventIdx: false,
-      rings: memory,
-      buffers,
+      rings: this.#memory.byUserAddr,
+      buffers: this.#memory.byGuestAddr,
     });
     if (index % 2 === 1) event.onSignal(() => this.#transmit(ring));
   }
@@ -257,32 +255,6 @@ export class TinyBackEnd extends EventEmitter {
     return ring;
   }
 
-  #map(regions: readonly Region[], fds: readonly number[]): void {
-    this.#unmap();
-    this.#regions = regions.map((region, i) => ({
-      ...region,
-      mapped: MappedRegion.map(fds[i]!, { size: region.size, offset: region.mmapOffset }),
-    }));
-  }
-
-  #memory(base: (region: Region) => bigint): GuestMemory {
-    const find = (addr: bigint) => {
-      const region = this.#regions.find((r) => addr >= base(r) && addr < base(r) + r.size);
-      if (!region) throw new Error(`0x${addr.toString(16)} is not mapped`);
-      return { mapped: region.mapped, offset: Number(addr - base(region)) };
-    };
-    return {
-      read: (addr, length) => {
-        const { mapped, offset } = find(addr);
-        return mapped.read(offset, length);
-      },
-      write: (addr, bytes) => {
-        const { mapped, offset } = find(addr);
-        mapped.write(offset, bytes);
-      },
-    };
-  }
-
   #stop(ring: Ring): void {
     ring.kick?.close();
     ring.kick = undefined;
@@ -295,10 +267,6 @@ export class TinyBackEnd extends EventEmitter {
       ring.call?.close();
     }
     this.rings.clear();
-    this.#unmap();
-  }
-
-  #unmap(): void {
-    for (const { mapped } of this.#regions.splice(0)) mapped.unmap();
+    this.#memory.unmap();
   }
 }

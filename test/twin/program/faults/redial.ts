@@ -4,6 +4,11 @@ import type { Fault } from './fault.js';
 const BUSY_MS = 20;
 const UNASKED_MS = 500;
 
+/** What these do instead of the interval, where one is configured. */
+const instead = (ms: (reconnectMs: number, attempt: number) => number | undefined): Fault['behaviour'] => ({
+  redialAfter: (reconnectMs, attempt) => (reconnectMs > 0 ? ms(reconnectMs, attempt) : undefined),
+});
+
 /** R12 to R14: when a dialling front-end dials. */
 export const redialFaults: readonly Fault[] = [
   {
@@ -12,7 +17,7 @@ export const redialFaults: readonly Fault[] = [
     role: 'client',
     needsDriver: false,
     description: 'Dials after 0.4 of the interval.',
-    behaviour: { redialAfter: (reconnectMs) => 0.4 * reconnectMs },
+    behaviour: instead((reconnectMs) => 0.4 * reconnectMs),
   },
   {
     name: 'redial-late',
@@ -20,7 +25,7 @@ export const redialFaults: readonly Fault[] = [
     role: 'client',
     needsDriver: false,
     description: 'Dials after 4 intervals.',
-    behaviour: { redialAfter: (reconnectMs) => 4 * reconnectMs },
+    behaviour: instead((reconnectMs) => 4 * reconnectMs),
   },
   {
     name: 'redial-once',
@@ -28,7 +33,7 @@ export const redialFaults: readonly Fault[] = [
     role: 'client',
     needsDriver: false,
     description: 'Dials once after a loss and gives up when nobody listens.',
-    behaviour: { redialAfter: (reconnectMs, attempt) => (attempt === 0 ? reconnectMs : undefined) },
+    behaviour: instead((reconnectMs, attempt) => (attempt === 0 ? reconnectMs : undefined)),
   },
   {
     name: 'redial-busy',
@@ -36,7 +41,7 @@ export const redialFaults: readonly Fault[] = [
     role: 'client',
     needsDriver: false,
     description: `Dials every ${BUSY_MS} ms, whatever the interval.`,
-    behaviour: { redialAfter: () => BUSY_MS },
+    behaviour: instead(() => BUSY_MS),
   },
   {
     name: 'dial-without-reconnect',

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { pool } from '../../src/runner/pool.js';
+
+/** Jobs that end when the test says so. */
+class Jobs {
+  readonly started: number[] = [];
+  readonly #ends = new Map<number, { resolve: () => void; reject: (reason: Error) => void }>();
+  readonly run = (job: number): Promise<void> => {
+    this.started.push(job);
+    return new Promise((resolve, reject) => this.#ends.set(job, { resolve, reject }));
+  };
+  async end(job: number): Promise<void> {
+    this.#ends.get(job)!.resolve();
+    await new Promise(setImmediate);
+  }
+  async fail(job: number): Promise<void> {
+    this.#ends.get(job)!.reject(new Error(`job ${job}`));
+    await new Promise(setImmediate);
+  }
+}
+
+const never = new AbortController().signal;
+
+test('as many run side by side as allowed, in the given order', async () => {
+  const jobs = new Jobs();
+  const done = pool([1, 2, 3, 4, 5], 2, never, jobs.run);
+  expect(jobs.started).toEqual([1, 2]);
+  await jobs.end(2);
+  expect(jobs.started).toEqual([1, 2, 3]);
+  await jobs.end(3);
+  await jobs.end(1);
+  expect(jobs.started).toEqual([1, 2, 3, 4, 5]);
+  await jobs.end(4);
+  await jobs.end(5);
+  await done;
+});
+
+test('a width beyond the number of jobs, and no jobs at all', async () => {
+  const jobs = new Jobs();
+  const done = pool([1], 100, never, jobs.run);
+  await jobs.end(1);
+  await done;
+  await pool([], 4, never, jobs.run);
+  expect(jobs.started).toEqual([1]);
+});
+
+test('once aborted no further job starts; the running ones end', async () => {
+  const jobs = new Jobs();
+  const { signal, abort } = (() => {
+    const controller = new AbortController();
+    return { signal: controller.signal, abort: () => controller.abort() };
+  })();
+  let over = false;
+  const done = pool([1, 2, 3], 2, signal, jobs.run).then(() => {
+    over = true;
+  });
+  abort();
+  await jobs.end(1);
+  expect(over).toBe(false);
+  await jobs.end(2);
+  await done;
+  expect(jobs.started).toEqual([1, 2]);
+  await pool([1], 1, signal, jobs.run);
+  expect(jobs.started).toEqual([1, 2]);
+});
+
+test('a job that rejects rejects the pool, after the others ended', async () => {
+  const jobs = new Jobs();
+  let outcome: unknown;
+  const done = pool([1, 2], 2, never, jobs.run).catch((reason: unknown) => {
+    outcome = reason;
+  });
+  await jobs.fail(1);
+  expect(outcome).toBeUndefined();
+  await jobs.end(2);
+  await done;
+  expect(outcome).toEqual(new Error('job 1'));
+});

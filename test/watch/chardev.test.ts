@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { QmpError } from '../../src/qemu/index.js';
+import { type Json, Recorder } from '../../src/timeline/index.js';
+import { ChardevWatch, type Qmp } from '../../src/watch/index.js';
+
+/** A QMP that answers from a script, and keeps what it was asked. */
+class ScriptedQmp implements Qmp {
+  readonly asked: string[] = [];
+  constructor(private readonly answers: Record<string, () => Json>) {}
+  async execute(command: string, args?: Json, options?: { silent?: boolean }): Promise<Json> {
+    expect(options).toEqual({ silent: true });
+    this.asked.push(args === undefined ? command : `${command} ${JSON.stringify(args)}`);
+    return this.answers[command]!();
+  }
+}
+
+function refuse(): never {
+  throw new QmpError('GenericError', "Property 'chardev-socket.connected' not found");
+}
+
+test('the property is asked, and each change is recorded once', async () => {
+  const recorder = new Recorder();
+  const states = [true, true, false, false, true];
+  const qmp = new ScriptedQmp({ 'qom-get': () => states.shift()! });
+  const watch = new ChardevWatch(qmp, recorder);
+  expect([await watch.read(), await watch.read(), await watch.read(), await watch.read(), await watch.read()]).toEqual([
+    true,
+    true,
+    false,
+    false,
+    true,
+  ]);
+  expect(recorder.timeline().all('chardev.state')).toMatchObject([
+    { connected: true, means: 'qom' },
+    { connected: false, means: 'qom' },
+    { connected: true, means: 'qom' },
+  ]);
+  expect(new Set(qmp.asked)).toEqual(new Set(['qom-get {"path":"/chardevs/c0","property":"connected"}']));
+});
+
+test('a QEMU without the property is read by the file name, for good', async () => {
+  const recorder = new Recorder();
+  const names = ['unix:/run/s,server=on <-> /run/s', 'disconnected:unix:/run/s,server=on'];
+  const qmp = new ScriptedQmp({
+    'qom-get': refuse,
+    'query-chardev': () => [
+      { label: 'compat_monitor0', filename: 'disconnected:unix' },
+      { label: 'c0', filename: names.shift()! },
+    ],
+  });
+  const watch = new ChardevWatch(qmp, recorder);
+  expect(await watch.read()).toBe(true);
+  expect(await watch.read()).toBe(false);
+  expect(qmp.asked.map((command) => command.split(' ')[0])).toEqual(['qom-get', 'query-chardev', 'query-chardev']);
+  expect(recorder.timeline().all('chardev.state')).toMatchObject([
+    { connected: true, means: 'filename' },
+    { connected: false, means: 'filename' },
+  ]);
+});
+
+test('a chardev that is not there is not connected', async () => {
+  const recorder = new Recorder();
+  const watch = new ChardevWatch(new ScriptedQmp({ 'qom-get': refuse, 'query-chardev': () => [] }), recorder);
+  expect(await watch.read()).toBe(false);
+});
+
+test('the end of QMP is no refusal: it rejects and records nothing', async () => {
+  const recorder = new Recorder();
+  const gone = (): never => {
+    throw new Error('socket closed');
+  };
+  const qmp = new ScriptedQmp({ 'qom-get': gone, 'query-chardev': () => [] });
+  await expect(new ChardevWatch(qmp, recorder).read()).rejects.toThrow('socket closed');
+  expect(qmp.asked).toHaveLength(1);
+  expect(recorder.events).toEqual([]);
+});
