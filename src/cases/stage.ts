@@ -13,6 +13,8 @@ export interface Stage {
   /** Lets scheduled time pass: an absence. @throws QemuGone as soon as QEMU is gone */
   pass(ms: Ms): Promise<void>;
 
+  /** Waits for QMP: QEMU's start-up is over. @throws StepTimeout, QemuGone */
+  qmpReady(): Promise<void>;
   /** Waits for QMP; then, where the variant has a driver, starts it unless it runs. @throws StepTimeout, QemuGone */
   bringUp(): Promise<void>;
   /** Whether the current session's init handshake is through: owner set and every ring's call fd received. */

@@ -242,11 +242,14 @@ export class VariantStage implements Stage {
     }
   }
 
-  async bringUp(): Promise<void> {
-    const qemu = this.#running();
+  async qmpReady(): Promise<void> {
     await this.until('QMP ready', () => this.recorder.latest('qmp.ready') !== undefined);
+    await this.#bounded('QMP', this.#running().qmp);
+  }
+
+  async bringUp(): Promise<void> {
+    await this.qmpReady();
     if (this.variant.driver !== 'none' && !this.#driverRuns) await this.driver('start');
-    else await this.#bounded('QMP', qemu.qmp);
   }
 
   handshakeDone(): boolean {

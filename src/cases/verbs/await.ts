@@ -14,6 +14,9 @@ const events = {
   async handshake(stage: Stage) {
     await stage.until('handshake done', () => stage.handshakeDone());
   },
+  async qmp(stage: Stage) {
+    await stage.qmpReady();
+  },
   async session(stage: Stage) {
     await stage.until('a session', () => stage.peer.session !== undefined);
   },
@@ -42,7 +45,8 @@ async function link(stage: Stage, up: boolean): Promise<void> {
 export const awaitEvent: Verb<keyof typeof events> = {
   name: 'await',
   help:
-    'Waits for an event: session (connected), handshake (done), ready (also QMP; with a driver, rings running and link up), ' +
+    'Waits for an event: session (connected), handshake (done), qmp (start-up is over), ready (handshake and QMP; with a driver, ' +
+    'which it starts unless it runs, rings running and link up), ' +
     'stalled (QEMU waits for the answer that the peer withholds), link-down, link-up, disconnected.',
   schema: z.enum(Object.keys(events) as (keyof typeof events)[]),
   async run(stage, event) {
