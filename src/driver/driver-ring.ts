@@ -26,6 +26,8 @@ export interface RingContext {
   recorder: Recorder;
   /** VIRTIO_RING_F_EVENT_IDX was accepted. */
   eventIdx: boolean;
+  /** VIRTIO_NET_F_MRG_RXBUF was accepted. */
+  mergeable: boolean;
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MRG_RXBUF,
   VIRTIO_NET_F_STATUS,
   VIRTIO_RING_F_EVENT_IDX,
 } from '../wire/index.js';
@@ -213,7 +214,13 @@ export class Driver {
         memory,
         ...(control === undefined ? {} : { control: { index: control, size: usable[control]! } }),
       },
-      { bus, transport, recorder, eventIdx: has(accepted, VIRTIO_RING_F_EVENT_IDX) },
+      {
+        bus,
+        transport,
+        recorder,
+        eventIdx: has(accepted, VIRTIO_RING_F_EVENT_IDX),
+        mergeable: has(accepted, VIRTIO_NET_F_MRG_RXBUF),
+      },
     );
   }
 

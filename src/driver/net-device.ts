@@ -2,7 +2,7 @@ import { mqPairsSet } from '../virtio/index.js';
 import { Arena, type RingPlace } from './arena.js';
 import { CONTROL_BUFFER_SIZE, ControlQueue } from './control-queue.js';
 import { DriverRing, type RingContext } from './driver-ring.js';
-import { RX_BUFFER_SIZE, RxQueue } from './rx-queue.js';
+import { RxQueue, rxBufferSize } from './rx-queue.js';
 import { TX_BUFFER_SIZE, TxQueue } from './tx-queue.js';
 
 /** The rings that the device has for us. */
@@ -42,7 +42,7 @@ export class NetDevice {
     const used = Array.from({ length: pairs }, (_, pair) => pair);
     this.rx = used.map((pair) => {
       const ring = this.#rings[2 * pair]!;
-      return new RxQueue(ring, pair, arena.take(RX_BUFFER_SIZE * ring.place.size), context);
+      return new RxQueue(ring, pair, arena.take(rxBufferSize(context.mergeable) * ring.place.size), context);
     });
     this.tx = used.map((pair) => {
       const ring = this.#rings[2 * pair + 1]!;

@@ -33,13 +33,6 @@ function declare<F>(prototype: string): F {
   return lib.func(prototype) as unknown as F;
 }
 
-/** An asynchronous koffi call: runs on a libuv pool thread, `done` on the event loop with errno restored. */
-interface Async<A extends unknown[]> {
-  async(...args: [...A, done: (error: Error | null, result: number) => void]): void;
-}
-
-type EpollWait = [epoll: number, events: Address, max: number, timeoutMs: number];
-
 export const libc = {
   socket: declare<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)'),
   socketpair: declare<(domain: number, type: number, protocol: number, pair: Address) => number>(
@@ -75,7 +68,9 @@ export const libc = {
   epollCtl: declare<(epoll: number, operation: number, fd: number, event: Address) => number>(
     'int epoll_ctl(int, int, int, uint64_t)',
   ),
-  epollWait: declare<Async<EpollWait>>('int epoll_wait(int, uint64_t, int, int)'),
+  epollWait: declare<(epoll: number, events: Address, max: number, timeoutMs: number) => number>(
+    'int epoll_wait(int, uint64_t, int, int)',
+  ),
 };
 
 /**
@@ -111,4 +106,26 @@ export function lastError(): string {
 export function must(result: number, call: string, hint?: string): number {
   if (result < 0) throw new OsError(lastError(), call, hint);
   return result;
+}
+
+/** A libuv poll handle on one descriptor; closed exactly once, and before its descriptor. */
+export interface PollHandle {
+  close(): void;
+}
+
+/**
+ * Calls `callback` on the event loop while `fd` is readable; it must not throw: koffi would keep the exception until node
+ * calls it the next time. Not more than one handle per descriptor, or libuv aborts the process.
+ *
+ * @throws OsError ENOSYS when this koffi has no such handle.
+ */
+export function pollReadable(fd: number, callback: () => void): PollHandle {
+  if (typeof koffi.node?.poll !== 'function') {
+    throw new OsError(
+      'ENOSYS',
+      'uv_poll',
+      `koffi ${koffi.version} has no poll handle; the version in package.json has`,
+    );
+  }
+  return koffi.node.poll(fd, { readable: true }, callback);
 }

@@ -1,6 +1,5 @@
-import { closeFd, eventFd } from './descriptor.js';
 import { OsError } from './error.js';
-import { lastError, libc, must, NativeBuffer } from './libc.js';
+import { lastError, libc, must, NativeBuffer, type PollHandle, pollReadable } from './libc.js';
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -10,15 +9,12 @@ const EPOLLIN = 0x1;
 const EPOLLOUT = 0x4;
 const EPOLLERR = 0x8;
 const EPOLLHUP = 0x10;
-const FOREVER = -1;
+const NOW = 0;
 
 // struct epoll_event is packed on x64 only (sys/epoll.h).
 const DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
 const EVENT_SIZE = DATA_OFFSET + 8;
 const BATCH = 256;
-/** Epoll data of the poller's own eventfd; watches count from 1. */
-const WAKE = 0;
-
 /** What a watch waits for. With neither, the descriptor is taken out of epoll: not even a hang-up is told. */
 export interface Interest {
   readable?: boolean;
@@ -62,10 +58,9 @@ interface Entry {
 /**
  * Readiness of descriptors that node cannot watch: sockets that node must not read, eventfds. Level-triggered.
  *
- * One epoll descriptor and one outstanding asynchronous epoll_wait without timeout. It occupies one thread of libuv's
- * pool (4 by default, UV_THREADPOOL_SIZE) as long as anything is watched, and none otherwise: then the event loop is
- * free to end. epoll_ctl acts on a wait that is under way, so the eventfd wakes it only when the last watch goes, and
- * when the process exits, because node waits for its pool threads.
+ * One epoll descriptor, itself watched by libuv through koffi's poll handle, which is exported and typed but not in koffi's
+ * manual. The documented way, an asynchronous epoll_wait on a pool thread, costs two thread switches per wake-up: measured
+ * on whole variants, a tenth of the tester's CPU time.
  *
  * A watch is closed before its descriptor. The kernel forgets a closed descriptor only with the last copy of its open
  * file, and the front-end keeps a copy of every eventfd that it sent: the events would go on, and nothing could end
@@ -79,12 +74,10 @@ export class Poller {
   readonly #fds = new Map<number, Entry>();
   readonly #events = new NativeBuffer(BATCH * EVENT_SIZE);
   readonly #control = new NativeBuffer(EVENT_SIZE);
-  readonly #counter = new NativeBuffer(8);
   #epoll = -1;
-  #wake = -1;
-  #lastId = WAKE;
-  #waiting = false;
-  #exiting = false;
+  /** Referred to from here, or it would be collected and fall silent. */
+  #handle: PollHandle | undefined;
+  #lastId = 0;
 
   /**
    * Calls `callback` on the event loop whenever `fd` is ready. What it throws goes to `onError`, or becomes an uncaught
@@ -124,7 +117,6 @@ export class Poller {
     } else if (mask === 0) {
       this.#entries.delete(id);
       this.#fds.delete(fd);
-      if (this.#entries.size === 0) this.#interrupt();
       entry.mask = 0;
       this.#ctl(EPOLL_CTL_DEL, id, fd, 0, 'close a watch before its descriptor');
     } else {
@@ -141,49 +133,32 @@ export class Poller {
   }
 
   #open(): void {
-    if (this.#epoll !== -1) return;
-    const epoll = must(libc.epollCreate(EPOLL_CLOEXEC), 'epoll_create1');
-    try {
-      this.#wake = eventFd();
-    } catch (error) {
-      closeFd(epoll);
-      throw error;
-    }
-    this.#epoll = epoll;
-    this.#ctl(EPOLL_CTL_ADD, WAKE, this.#wake, EPOLLIN);
-    process.once('exit', () => {
-      this.#exiting = true;
-      this.#interrupt();
-    });
+    if (this.#epoll === -1) this.#epoll = must(libc.epollCreate(EPOLL_CLOEXEC), 'epoll_create1');
   }
 
+  /** Holds libuv's watch of the epoll descriptor while anything is in it, and no longer: the event loop is then free to end. */
   #wait(): void {
-    if (this.#waiting || this.#exiting || this.#entries.size === 0) return;
-    this.#waiting = true;
-    libc.epollWait.async(this.#epoll, this.#events.address, BATCH, FOREVER, (error, count) => {
-      this.#waiting = false;
-      const code = error === null && count < 0 ? lastError() : undefined;
-      if (error !== null || (code !== undefined && code !== 'EINTR')) {
-        raise(error ?? new OsError(code!, 'epoll_wait', 'something closed the descriptor of the poller'));
-        return;
-      }
-      this.#dispatch(count);
-      this.#wait();
-    });
+    if (this.#entries.size > 0) {
+      this.#handle ??= pollReadable(this.#epoll, () => {
+        this.#dispatch();
+        this.#wait();
+      });
+    } else {
+      this.#handle?.close();
+      this.#handle = undefined;
+    }
   }
 
-  /** Ends the wait that is under way, if there is one. */
-  #interrupt(): void {
-    if (!this.#waiting) return;
-    this.#counter.bytes.writeBigUInt64LE(1n);
-    libc.write(this.#wake, this.#counter.address, 8);
-  }
-
-  #dispatch(count: number): void {
+  #dispatch(): void {
+    const count = libc.epollWait(this.#epoll, this.#events.address, BATCH, NOW);
+    if (count < 0) {
+      const code = lastError();
+      if (code !== 'EINTR') raise(new OsError(code, 'epoll_wait', 'something closed the descriptor of the poller'));
+      return;
+    }
     const events = this.#events.bytes;
     for (let at = 0; at < count * EVENT_SIZE; at += EVENT_SIZE) {
       const id = Number(events.readBigUInt64LE(at + DATA_OFFSET));
-      if (id === WAKE) libc.read(this.#wake, this.#counter.address, 8);
       const entry = this.#entries.get(id);
       if (entry === undefined) continue;
       const ready = events.readUInt32LE(at) & (entry.mask | EPOLLERR | EPOLLHUP);

@@ -5,6 +5,7 @@ import {
   type Payload,
   VHOST_F_LOG_ALL,
   VHOST_USER_F_PROTOCOL_FEATURES,
+  VIRTIO_F_RING_PACKED,
 } from '../wire/index.js';
 import { PeerError } from './peer-error.js';
 import type { Session } from './session.js';
@@ -59,6 +60,9 @@ export const handlers: { readonly [name: string]: Handler } = {
   GET_FEATURES: (session) => u64(session.profile.features),
 
   SET_FEATURES: on('u64', (session, { value }) => {
+    // Profiles offer what the real programs offer; QEMU passes packed rings on only for a device with packed=on.
+    if ((value & bit(VIRTIO_F_RING_PACKED)) !== 0n)
+      throw new Error('this version runs split rings only, not packed ones');
     session.features = subset('SET_FEATURES', value, session.profile.features);
     session.memory.logging = (value & bit(VHOST_F_LOG_ALL)) !== 0n;
     return undefined;

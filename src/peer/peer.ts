@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { FdSocket, type Listener, listenUnix, OsError } from '../os/index.js';
 import type { Recorder, Role } from '../timeline/index.js';
+import { type PathWait, pathAppears } from './path-appears.js';
 import { PeerError } from './peer-error.js';
 import { DEFAULT_PROFILE, type Profile, profiles } from './profiles.js';
 import { type Leave, Session, type SessionFault } from './session.js';
@@ -35,7 +36,7 @@ const REDIAL_TICK_MS = 1000;
 /** Node's timers count whole milliseconds and fire up to this early; the same tick must not be taken twice. */
 const TIMER_EARLY_MS = 2;
 
-/** While QEMU starts, its socket is expected within milliseconds; dialling it costs nothing. */
+/** From bind(2), which makes the path, to listen(2) a starting QEMU refuses. */
 const STARTUP_REDIAL_MS = 2;
 
 /**
@@ -55,6 +56,8 @@ export class Peer {
   #present = false;
   #tick: NodeJS.Timeout | undefined;
   #redialMs = REDIAL_TICK_MS;
+  /** Ends the wait for a starting QEMU's socket. */
+  #waiting: PathWait | undefined;
   /** The dial under way. There is one at most: what it gives serves the newest wish, or ends at once. */
   #dialling: Promise<void> | undefined;
   /** Resolve the promises of arrive. */
@@ -75,7 +78,7 @@ export class Peer {
    * Comes, or comes back. Server role: dials at once, then on a free-running 1 s tick like DPDK, and redials whenever
    * QEMU drops the connection; resolves when a session is open, or when it shall leave again. Client role: listens,
    * resolves when the path is there. A session that is open already stays as it is.
-   * @param startup QEMU may not be listening yet: redial quickly until it does.
+   * @param startup QEMU may not be listening yet: dial when its socket appears, and quickly again until it listens.
    */
   async arrive(back: Back = {}, startup = false): Promise<void> {
     this.#profile = back.profile ?? this.#profile;
@@ -86,7 +89,8 @@ export class Peer {
     if (this.#session) return;
     this.#redialMs = startup ? STARTUP_REDIAL_MS : REDIAL_TICK_MS;
     const arrived = new Promise<void>((resolve) => this.#arrivals.push(resolve));
-    this.#redial();
+    if (startup) await this.#awaitPath();
+    if (this.#present) this.#redial();
     await arrived;
   }
 
@@ -156,8 +160,14 @@ export class Peer {
     for (const ring of session.runningRings) session.pump(ring);
   }
 
+  async #awaitPath(): Promise<void> {
+    this.#waiting = pathAppears(this.#o.path);
+    await this.#waiting.done;
+  }
+
   #absent(): void {
     this.#present = false;
+    this.#waiting?.giveUp();
     clearTimeout(this.#tick);
     this.#settleArrivals();
   }

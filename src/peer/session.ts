@@ -34,6 +34,9 @@ export interface SessionFault {
   stall?: string;
 }
 
+/** Reads in a row, two a message. */
+const PORTION = 256;
+
 /** What a lost connection looks like: reading after a close with unread bytes, and writing after any close. */
 const LOST: Readonly<Record<string, 'reset' | 'eof'>> = { ECONNRESET: 'reset', EPIPE: 'eof' };
 
@@ -200,8 +203,10 @@ export class Session {
       const reply = encodeMessage({ request: 11, flags: VERSION | FLAG_REPLY, payload: Buffer.alloc(8) });
       this.#socket.send(reply.subarray(0, reply.length / 2));
     }
+    // An orderly exit leaves nothing unread, or it would look like an abrupt one to QEMU.
+    if (how === 'close') this.#readable();
     const unread = this.unread;
-    this.#end('peer', how, how === 'abort' ? { unread } : {});
+    this.#end('peer', how, unread > 0 || how === 'abort' ? { unread } : {});
   }
 
   /**
@@ -222,7 +227,8 @@ export class Session {
 
   #readable(): void {
     try {
-      while (!this.#closed && !this.#stalled) {
+      // In portions: a front-end that floods must not starve the others. What is left is told again.
+      for (let i = 0; i < PORTION && !this.#closed && !this.#stalled; i++) {
         const chunk = this.#socket.receive(this.#reader.want);
         if (chunk === 'again') return;
         if (chunk === 'eof') {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,7 +76,8 @@ export class Workspace {
   async makeDir(): Promise<PrivateDir> {
     const path = join(this.path, String(this.#dirs++));
     await mkdir(path);
-    return { path, remove: () => rm(path, { recursive: true, force: true }) };
+    // A handful of sockets: the asynchronous form costs four times the CPU for the same.
+    return { path, remove: async () => rmSync(path, { recursive: true, force: true }) };
   }
 
   /** Removes everything; resolves when it is gone. No QEMU runs in it any more. */

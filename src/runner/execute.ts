@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { judgeAll, outages } from '../contract/index.js';
@@ -9,6 +8,9 @@ import type { VariantResult } from './result.js';
 import { VariantStage } from './stage.js';
 import { decide, excerpt } from './verdict.js';
 
+/** Folder of the timelines in the output folder. */
+export const TIMELINES = 'timelines';
+
 /** What all variants of a run share. */
 export interface Environment {
   facts: QemuFacts;
@@ -18,7 +20,7 @@ export interface Environment {
   biosPath: string;
   /** Makes a private directory; gone when the run ends, however it ends. */
   makeDir(): Promise<{ path: string; remove(): Promise<void> }>;
-  /** The run's output folder. */
+  /** The run's output folder, with TIMELINES in it. */
   out: string;
   testerVersion: string;
   signal: AbortSignal;
@@ -77,16 +79,15 @@ export async function execute(variant: Variant, name: string, environment: Envir
   const timeline = recorder.timeline();
   const requirements = judgeAll(timeline);
   const outcome = decide(timeline, requirements);
-  const folder = join(environment.out, 'timelines');
-  await mkdir(folder, { recursive: true });
-  await writeTimeline(join(folder, `${name}.jsonl`), timeline.events);
+  const file = join(TIMELINES, `${name}.jsonl`);
+  await writeTimeline(join(environment.out, file), timeline.events);
   return {
     ...base,
     ...outcome,
     requirements,
     outages: outages(timeline),
     durationMs: timeline.end,
-    timeline: join('timelines', `${name}.jsonl`),
+    timeline: file,
     excerpt: excerpt(timeline, requirements, outcome),
   };
 }

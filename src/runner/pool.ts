@@ -1,6 +1,6 @@
 /**
- * Runs jobs side by side, at most `width` at a time, in the given order. A job that rejects rejects the whole pool after
- * the running ones ended. Once `signal` is aborted no further job starts.
+ * Runs jobs side by side, at most `width` at a time, in the given order. Once a job rejects or `signal` is aborted no further
+ * one starts; the first rejection is passed on when the running ones ended.
  */
 export async function pool<T>(
   jobs: readonly T[],
@@ -9,8 +9,13 @@ export async function pool<T>(
   run: (job: T) => Promise<void>,
 ): Promise<void> {
   let next = 0;
+  let failed = false;
   const worker = async () => {
-    while (next < jobs.length && !signal.aborted) await run(jobs[next++]!);
+    while (next < jobs.length && !signal.aborted && !failed)
+      await run(jobs[next++]!).catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
   };
   const settled = await Promise.allSettled(Array.from({ length: Math.min(width, jobs.length) }, worker));
   for (const result of settled) if (result.status === 'rejected') throw result.reason;

@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { type AccelChoice, haltBios, type QemuFacts, Workspace } from '../qemu/index.js';
-import { type Environment, execute, resultOf } from './execute.js';
+import { type Environment, execute, resultOf, TIMELINES } from './execute.js';
 import { pool } from './pool.js';
 import type { Reporter, RunResult, Summary, VariantResult } from './result.js';
 
@@ -42,7 +43,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const startedAt = new Date();
   // Every running variant listens for the interruption.
   setMaxListeners(options.jobs + 10, signal);
-  await mkdir(out, { recursive: true });
+  await mkdir(join(out, TIMELINES), { recursive: true });
   const qemu = { path: facts.path, version: facts.version, versionText: facts.versionText };
   const jobs = plan(options.variants, options.repeat);
   const skipped = options.skipped ?? [];

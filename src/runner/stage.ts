@@ -139,7 +139,8 @@ export class VariantStage implements Stage {
     } catch (error) {
       // The schedule may go on past a quit that it sent; it ends with QEMU.
       if (error instanceof QemuGone && this.#quitSent) return undefined;
-      const known = [StepTimeout, StepFailed, QemuGone, QemuError, DriverError, PeerError, OsError];
+      if (error instanceof QemuGone) return new StepFailed(await this.#lastWords());
+      const known = [StepTimeout, StepFailed, QemuError, DriverError, PeerError, OsError];
       if (known.some((kind) => error instanceof kind)) return error as Error;
       throw error;
     }
@@ -390,6 +391,13 @@ export class VariantStage implements Stage {
 
   get #gone(): boolean {
     return this.recorder.latest('qemu.exit') !== undefined;
+  }
+
+  /** Why QEMU is gone, as far as it said so. */
+  async #lastWords(): Promise<string> {
+    await this.#qemu?.settled;
+    const line = this.recorder.latest('qemu.stderr')?.line;
+    return line === undefined ? 'QEMU is gone' : `QEMU is gone; its last words: ${line}`;
   }
 
   #running(): QemuProcess {

@@ -46,7 +46,8 @@ export function decide(timeline: Timeline, results: readonly RequirementResult[]
   return { verdict: 'pass' };
 }
 
-/** How many events reports show: a crash's last events, a break's with what surrounds it. */
+/** How many events reports show at most of the breaks, each with what surrounds it, and of the end of a QEMU that died or hung. */
+const BREAK_EVENTS = 50;
 const LAST_EVENTS = 50;
 const AROUND = 4;
 
@@ -59,7 +60,7 @@ export function excerpt(
   if (verdict === 'pass' || verdict === 'skip') return [];
   const wanted = new Set<number>();
   const around = (seq: number) => {
-    for (let i = seq - AROUND; i <= seq + AROUND; i++) wanted.add(i);
+    for (let i = seq - AROUND; i <= seq + AROUND && wanted.size < BREAK_EVENTS; i++) wanted.add(i);
   };
   for (const { judgement } of breaks(results)) for (const seq of judgement.events) around(seq);
   for (const step of timeline.all('step.end')) if (step.outcome !== 'done') around(step.seq);
@@ -69,5 +70,5 @@ export function excerpt(
     const end = exit ? exit.seq + AROUND : timeline.events.length;
     for (let i = Math.max(0, end - LAST_EVENTS); i < end; i++) wanted.add(i);
   }
-  return timeline.events.filter((event) => wanted.has(event.seq)).slice(0, 2 * LAST_EVENTS);
+  return timeline.events.filter((event) => wanted.has(event.seq));
 }

@@ -133,7 +133,7 @@ export interface SessionClose {
    * by front-end: `eof`, `reset`.
    */
   how: 'close' | 'abort' | 'half-message' | 'error' | 'eof' | 'reset';
-  /** Bytes that QEMU had sent and the peer never read (`abort`). */
+  /** Bytes that QEMU had sent and the peer never read: always for `abort`, else when there were any. */
   unread?: number;
   /** The error, for `error`, with its code: `ERR_WIRE_...` and the like when the front-end sent what no front-end may send. */
   error?: string;

@@ -87,7 +87,7 @@ describe('the driver on a device with many queues', () => {
     ['refused features', 'ERR_DEVICE', {}, { refuseFeatures: true }],
     ['a missing queue', 'ERR_DEVICE', {}, { maxSize: 0 }],
     ['a refused number of pairs', 'ERR_DEVICE', {}, { ack: 1 }],
-    ['too little memory', 'ERR_MEMORY', { memory: 2 * 1024 * 1024 }, {}],
+    ['too little memory', 'ERR_MEMORY', { memory: 1024 * 1024 + 4096 }, {}],
   ])('says what is wrong with %s', async (_what, code, options, quirks) => {
     const { device, driver } = setUp(options);
     Object.assign(device, quirks);

@@ -1,3 +1,4 @@
+import { rename } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { profiles } from '../../src/peer/index.js';
 import type { Recorder } from '../../src/timeline/index.js';
@@ -35,16 +36,48 @@ test('it dials, and the session serves', async () => {
 });
 
 describe('redialling', () => {
-  test('at startup, quickly until QEMU listens', async () => {
+  test('at startup waits for the path, then dials quickly until QEMU listens', async () => {
     const { path, peer, recorder } = site('server');
-    const qemu = new ListeningQemu(path);
+    const stale = new ListeningQemu(`${path}.stale`);
+    await stale.listen();
+    await stale.stop();
     const arrived = peer.arrive({}, true);
-    expect(await failed(recorder, 5)).toMatchObject({ code: 'ENOENT', session: 1 });
+    await new Promise(setImmediate);
+    expect(recorder.events).toEqual([]);
+    const begin = recorder.now();
+    await rename(`${path}.stale`, path);
+    expect(await failed(recorder, 5)).toMatchObject({ code: 'ECONNREFUSED', session: 1 });
+    // Five on the usual tick would take four of its periods.
+    expect(recorder.now() - begin).toBeLessThan(4 * TICK_MS);
+    const qemu = new ListeningQemu(path);
     await qemu.listen();
     await arrived;
     expect(peer.session?.number).toBe(1);
-    const { t } = failures(recorder)[4]!;
-    expect(t).toBeLessThan(TICK_MS);
+  });
+
+  test('at startup dials at once what is there', async () => {
+    const { path, peer } = site('server');
+    const qemu = new ListeningQemu(path);
+    await qemu.listen();
+    await peer.arrive({}, true);
+    expect(peer.session?.number).toBe(1);
+  });
+
+  test('not when it left before the path was there', async () => {
+    const { path, peer, recorder } = site('server');
+    const watchers = () => process.getActiveResourcesInfo().filter((name) => name === 'FSEventWrap').length;
+    const before = watchers();
+    const arrived = peer.arrive({}, true);
+    await peer.leave('close');
+    await arrived;
+    // Node closes in a phase of its own.
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect(watchers()).toBe(before);
+    const qemu = new ListeningQemu(path);
+    await qemu.listen();
+    expect(recorder.events).toEqual([]);
+    expect(peer.session).toBeUndefined();
   });
 
   test('after a loss at once', async () => {

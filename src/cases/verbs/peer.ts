@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { arrive } from './arrive.js';
 import type { Verb } from './verb.js';
 
 export const peer: Verb<'connect'> = {
@@ -6,6 +7,6 @@ export const peer: Verb<'connect'> = {
   help: 'The peer arrives: it dials a listening QEMU, or listens for a dialling one.',
   schema: z.literal('connect'),
   async run(stage) {
-    await stage.peer.arrive({}, true);
+    await arrive(stage, {}, true);
   },
 };

@@ -3,6 +3,7 @@ import { type Back, type Leave, type PathFate, profiles } from '../../peer/index
 import { frontEndRequests } from '../../wire/index.js';
 import { duration } from '../duration.js';
 import { type Stage, StepFailed } from '../stage.js';
+import { arrive } from './arrive.js';
 import type { Verb } from './verb.js';
 
 const schema = z.strictObject({
@@ -49,7 +50,7 @@ export const restart: Verb<Restart> = {
     if (away === 'before-leave') return stage.peer.overtake(leave, whatComesBack(back));
     await stage.peer.leave(leave as Leave, path as PathFate);
     await stage.pass(away);
-    if (back !== 'never') await stage.peer.arrive(whatComesBack(back));
+    if (back !== 'never') await arrive(stage, whatComesBack(back));
   },
 };
 

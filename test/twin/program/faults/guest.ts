@@ -51,6 +51,7 @@ export const guestFaults: readonly Fault[] = [
   {
     name: 'tx-corrupted',
     breaks: 'T2',
+    alsoBreaks: ['T1'],
     ...needsDriver,
     description: `Flips a bit at the end of every ${EVERY}th packet after a return.`,
     behaviour: {
@@ -62,6 +63,7 @@ export const guestFaults: readonly Fault[] = [
   {
     name: 'tx-duplicated',
     breaks: 'T2',
+    alsoBreaks: ['T1'],
     ...needsDriver,
     description: `Sends the packet before it in place of every ${EVERY}th packet after a return.`,
     behaviour: {
@@ -73,6 +75,7 @@ export const guestFaults: readonly Fault[] = [
   {
     name: 'tx-lost',
     breaks: 'T2',
+    alsoBreaks: ['T1'],
     ...needsDriver,
     description: `Sends zeros in place of every ${EVERY}th packet after a return.`,
     behaviour: {

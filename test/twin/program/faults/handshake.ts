@@ -17,6 +17,7 @@ export const handshakeFaults: readonly Fault[] = [
   {
     name: 'wrong-handshake-order',
     breaks: 'R18',
+    alsoBreaks: ['R31'],
     role: 'both',
     needsDriver: false,
     description: 'Owns the session and sends ring fds before it asks for protocol features, on a return.',
@@ -27,6 +28,7 @@ export const handshakeFaults: readonly Fault[] = [
   {
     name: 'stray-first-message',
     breaks: 'R18',
+    alsoBreaks: ['R31'],
     role: 'both',
     needsDriver: false,
     description: 'Begins a new connection with a leftover SET_VRING_ENABLE.',
@@ -41,6 +43,7 @@ export const handshakeFaults: readonly Fault[] = [
   {
     name: 'owner-twice',
     breaks: 'R21',
+    alsoBreaks: ['R18', 'R31'],
     role: 'both',
     needsDriver: false,
     description: 'Sends SET_OWNER twice on a return.',
@@ -52,6 +55,7 @@ export const handshakeFaults: readonly Fault[] = [
   {
     name: 'owner-never',
     breaks: 'R21',
+    alsoBreaks: ['R18', 'R31'],
     role: 'both',
     needsDriver: false,
     description: 'Sends no SET_OWNER on a return.',

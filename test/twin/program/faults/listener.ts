@@ -13,6 +13,7 @@ export const listenerFaults: readonly Fault[] = [
   {
     name: 'serve-second-client',
     breaks: 'R6',
+    alsoBreaks: ['M1'],
     role: 'server',
     needsDriver: false,
     description: 'Begins the handshake with a second peer while the first is connected.',
@@ -37,6 +38,7 @@ export const listenerFaults: readonly Fault[] = [
   {
     name: 'self-dial-quiet',
     breaks: 'R8',
+    alsoBreaks: ['R5'],
     role: 'server',
     needsDriver: false,
     description: 'Dials its own socket 3 s after a loss, unless a peer is back, and survives it.',
@@ -53,6 +55,7 @@ export const listenerFaults: readonly Fault[] = [
   {
     name: 'path-recreated',
     breaks: 'R9',
+    alsoBreaks: ['R7'],
     role: 'server',
     needsDriver: false,
     description: 'Binds a new socket on a loss and puts it in the place of its own.',

@@ -30,6 +30,7 @@ export const redialFaults: readonly Fault[] = [
   {
     name: 'redial-once',
     breaks: 'R12',
+    alsoBreaks: ['R14'],
     role: 'client',
     needsDriver: false,
     description: 'Dials once after a loss and gives up when nobody listens.',
@@ -54,6 +55,7 @@ export const redialFaults: readonly Fault[] = [
   {
     name: 'two-initial-connections',
     breaks: 'R14',
+    alsoBreaks: ['M1'],
     role: 'client',
     needsDriver: false,
     description: 'Opens two connections at the start and uses one.',

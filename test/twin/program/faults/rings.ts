@@ -52,6 +52,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'rings-before-mem-table',
     breaks: 'R20',
+    alsoBreaks: ['R25'],
     ...needsDriver,
     description: 'Sets the rings up before SET_MEM_TABLE on a return.',
     behaviour: {
@@ -64,6 +65,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'features-forgotten',
     breaks: 'R23',
+    alsoBreaks: ['T1', 'T2'],
     ...needsDriver,
     description: 'Acks no feature of the guest on a return: only that there are protocol features.',
     behaviour: features(() => bit(VHOST_USER_F_PROTOCOL_FEATURES)),
@@ -78,6 +80,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'features-second-pair-forgotten',
     breaks: 'R23',
+    alsoBreaks: ['T1', 'T2'],
     ...needsDriver,
     queuePairs: 2,
     description: 'Acks the features of the guest for the first pair only on a return.',
@@ -86,6 +89,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'base-zero',
     breaks: 'R24',
+    alsoBreaks: ['T1', 'T2'],
     ...needsDriver,
     description: 'Starts every ring at 0 on a return.',
     behaviour: ringNumber('SET_VRING_BASE', () => 0),
@@ -93,6 +97,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'base-off-by-one',
     breaks: 'R24',
+    alsoBreaks: ['T1', 'T2'],
     ...needsDriver,
     description: 'Starts rings that were used one entry too low on a return.',
     behaviour: ringNumber('SET_VRING_BASE', (num) => Math.max(0, num - 1)),
@@ -100,6 +105,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'stale-ring-address',
     breaks: 'R25',
+    alsoBreaks: ['R24', 'T1', 'T2'],
     ...needsDriver,
     description: 'Sends ring addresses that are not the driver’s on a return.',
     behaviour: changing('SET_VRING_ADDR', (message) => {
@@ -137,6 +143,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'no-kick-fd',
     breaks: 'R26',
+    alsoBreaks: ['T1', 'T2'],
     ...needsDriver,
     description: 'Sends SET_VRING_KICK without an eventfd on a return.',
     behaviour: withoutFd('SET_VRING_KICK'),
@@ -158,6 +165,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'kick-not-forwarded',
     breaks: 'R26',
+    alsoBreaks: ['T1', 'T2'],
     ...needsDriver,
     description: 'Does not forward the guest’s kicks on a return.',
     behaviour: { forwardsKick: (connection) => !isReturn(connection) },

@@ -54,14 +54,16 @@ export const survivalFaults: readonly Fault[] = [
   {
     name: 'qmp-dead-while-away',
     breaks: 'R2',
+    alsoBreaks: ['R4'],
     role: 'both',
     needsDriver: false,
     description: 'The monitor answers nothing until a peer is back.',
-    behaviour: { answersMonitor: (twin) => twin.connected },
+    behaviour: { answersMonitor: (twin) => twin.connected || twin.losses === 0 },
   },
   {
     name: 'pause-on-loss',
     breaks: 'R3',
+    alsoBreaks: ['R20'],
     role: 'both',
     needsDriver: false,
     description: 'Pauses the virtual machine on a loss.',
