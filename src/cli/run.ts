@@ -47,14 +47,14 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
   const variants = selectVariants(cases, argv.selector, { roles: argv.role, machines: argv.machine });
   const path = await findQemu(argv.qemu);
   const out = makeOut(resolve(io.cwd, argv.out));
-  const facts = await probe(path);
-  log.info({ qemu: facts.path, version: facts.versionText, selected: variants.length }, 'QEMU probed');
-  const plan = planFor(variants, facts);
-  const profile = argv.profile ?? DEFAULT_PROFILE;
-  const jobs = argv.jobs ?? defaultJobs();
-  const { role: roles, machine: machines, selector: selectors, accel, repeat } = argv;
   const { signal, end } = interruption(io);
   try {
+    const facts = await probe(path);
+    log.info({ qemu: facts.path, version: facts.versionText, selected: variants.length }, 'QEMU probed');
+    const plan = planFor(variants, facts);
+    const profile = argv.profile ?? DEFAULT_PROFILE;
+    const jobs = argv.jobs ?? defaultJobs();
+    const { role: roles, machine: machines, selector: selectors, accel, repeat } = argv;
     const result = await run({
       ...plan,
       facts,

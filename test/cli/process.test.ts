@@ -1,0 +1,111 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+/** The built program as a process of its own: signals and what is left behind cannot be seen from inside. */
+const MAIN = 'dist/cli/main.js';
+/** A peer that stays away for 6 s: long enough to be met by any signal. */
+const LONG = 'server.absence.for-ever';
+
+let tmp: string;
+let out: string;
+let child: ChildProcess | undefined;
+
+beforeAll(() => {
+  execFileSync('npm', ['run', '--silent', 'build']);
+});
+beforeEach(() => {
+  tmp = mkdtempSync(join(tmpdir(), 'vr-'));
+  out = mkdtempSync(join(tmpdir(), 'vr-out-'));
+});
+afterEach(() => {
+  child?.kill('SIGKILL');
+  for (const dir of [tmp, out]) rmSync(dir, { recursive: true, force: true });
+});
+
+/** The tester, with its temporary files below `tmp`. */
+function start(...args: string[]): { stderr: () => string; exit: Promise<number | null> } {
+  child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, TMPDIR: tmp },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr!.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  child.stdout!.resume();
+  const exit = new Promise<number | null>((resolve) => child!.once('close', resolve));
+  return { stderr: () => stderr, exit };
+}
+
+/** Processes that work below `tmp`: QEMUs of this run and of no other. */
+function qemus(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`).startsWith(`${tmp}/`);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+async function until(what: string, test: () => boolean): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!test()) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within the deadline; left in ${tmp}: ${readdirSync(tmp)}`);
+    await delay(10);
+  }
+}
+
+const nothingLeft = () => readdirSync(tmp).length === 0 && qemus().length === 0;
+
+describe('the tester as a process', () => {
+  it('leaves nothing behind after a run', async () => {
+    const run = start('run', 'quit.connected', '--role', 'server', '--out', out);
+    expect(await run.exit, run.stderr()).toBe(0);
+    expect(nothingLeft()).toBe(true);
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('%s writes the reports, exits 130 and leaves nothing', async (signal) => {
+    const run = start('run', LONG, '--out', out);
+    await until('QEMUs', () => qemus().length > 0);
+    child!.kill(signal);
+    expect(await run.exit, run.stderr()).toBe(130);
+    expect(nothingLeft()).toBe(true);
+    const [folder] = readdirSync(out);
+    expect(JSON.parse(readFileSync(join(out, folder!, 'results.json'), 'utf8'))).toMatchObject({ interrupted: true });
+    expect(existsSync(join(out, folder!, 'junit.xml'))).toBe(true);
+  });
+
+  it('SIGKILL leaves no QEMU, no socket and no folder', async () => {
+    const run = start('run', LONG, '--out', out);
+    await until('QEMUs', () => qemus().length > 0);
+    child!.kill('SIGKILL');
+    await run.exit;
+    await until('nothing left', nothingLeft);
+  });
+
+  it('a QEMU that is not there is a matter of usage', async () => {
+    const run = start('run', LONG, '--out', out, '--qemu', join(out, 'nothing-here'));
+    expect(await run.exit).toBe(2);
+    expect(run.stderr()).toMatch(/^vhost-reconnect: .*nothing-here.*\n$/);
+    expect(nothingLeft()).toBe(true);
+  });
+
+  it('a QEMU that refuses to start is no verdict on it, and ends the run in both roles', async () => {
+    const qemu = join(out, 'refuses.sh');
+    const script =
+      '#!/bin/sh\ncase "$*" in --version|*"-machine none"*) exec qemu-system-x86_64 "$@" ;; esac\necho "no such luck" >&2\nexit 1\n';
+    writeFileSync(qemu, script, { mode: 0o755 });
+    const run = start('run', 'server.absence.within-timer', 'client.absence.short', '--out', out, '--qemu', qemu);
+    expect(await run.exit, run.stderr()).toBe(4);
+    expect(run.stderr()).toContain('no such luck');
+    expect(nothingLeft()).toBe(true);
+  });
+});
