@@ -101,6 +101,9 @@ export const R18: Requirement = {
   },
 };
 
+/** What no front-end sends before it is the owner. */
+const AFTER_OWNER = /^SET_(VRING_\w+|MEM_TABLE|FEATURES)$/;
+
 export const R21: Requirement = {
   id: 'R21',
   title: 'SET_OWNER comes once',
@@ -115,9 +118,16 @@ export const R21: Requirement = {
     const owners = (view: SessionView) => view.received.filter((message) => message.name === 'SET_OWNER');
     const breaks: Break[] = sessions.flatMap((view) => {
       const all = owners(view);
-      if (all.length === 1 || (all.length === 0 && !view.handshake.complete)) return [];
+      const past = view.received.filter(({ name }) => AFTER_OWNER.test(name));
+      if (all.length === 1 || (all.length === 0 && past.length === 0)) return [];
       const seen = `session ${view.session} got SET_OWNER ${all.length} times`;
-      return [{ kind: 'violation' as const, seen, events: [view.open.seq, ...all.map((message) => message.seq)] }];
+      return [
+        {
+          kind: 'violation' as const,
+          seen,
+          events: [view.open.seq, ...all.map(({ seq }) => seq), ...past.slice(0, 1).map(({ seq }) => seq)],
+        },
+      ];
     });
     if (breaks.length === 0 && complete.length === 0) return notApplicable('no handshake was completed');
     const events = complete.flatMap((view) => owners(view).map((message) => message.seq));
@@ -155,6 +165,10 @@ export const R28: Requirement = {
           events: [message.seq],
         });
       const reply = replyTo(view, message);
+      if (reply?.ahead !== undefined) {
+        const seen = `${about} was followed by ${reply.ahead} more bytes before its answer`;
+        found.push({ kind: 'violation', seen, events: [message.seq, reply.seq] });
+      }
       const next = view.received.find((other) => other.seq > message.seq);
       if (next && next.seq < (reply?.seq ?? Infinity)) {
         const seen = `${about} was followed by ${next.name} before its answer`;

@@ -11,7 +11,7 @@ import { R1, R2, R3, R4 } from './process.js';
 import type { Judgement, Requirement } from './requirement.js';
 import { R24 } from './ring-base.js';
 import { R25 } from './ring-memory.js';
-import { R20 } from './ring-setup.js';
+import { R20, R27 } from './ring-setup.js';
 import { R6, R7, R8, R9 } from './server.js';
 import { T1, T2 } from './traffic.js';
 
@@ -21,7 +21,7 @@ export const registry: readonly Requirement[] = [
   ...[R6, R7, R8, R9],
   ...[R12, R13, R14],
   ...[R18, R20, R21, R22],
-  ...[R23, R24, R25, R26, R28],
+  ...[R23, R24, R25, R26, R27, R28],
   R31,
   ...[T1, T2],
   M1,

@@ -2,6 +2,7 @@ import type { EventOf, Timeline } from '../timeline/index.js';
 import { driverPeriods, freeSince, periodAt, ringsOf } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
+import { ringSpans } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, unanswered } from './sessions.js';
 import { horizon, spent } from './timing.js';
 
@@ -125,5 +126,50 @@ export const R20: Requirement = {
     const what = driven ? `${counted(started, 'ring')} started in` : 'no ring was set up without a driver in';
     const starts = sessions.flatMap((view) => t.first('ring.start', (e) => e.session === view.session)?.seq ?? []);
     return judged(breaks, hold(`${what} ${counted(sessions.length, 'session')}`, starts));
+  },
+};
+
+/** Rings of the driver that were started and then not enabled, or late. */
+function disabled(t: Timeline, view: SessionView): { enabled: number; breaks: Break[] } {
+  const breaks: Break[] = [];
+  let enabled = 0;
+  for (const { ready, toSeq, to } of driverPeriods(t)) {
+    if (!ready || ready.seq > view.toSeq || toSeq < view.open.seq) continue;
+    const until = Math.min(view.to, to, horizon(t).t);
+    for (const { index } of ringsOf(ready)) {
+      const start = t.first('ring.start', (e) => e.session === view.session && e.ring === index, view.open.seq);
+      if (!start || start.seq > toSeq) continue;
+      const running = ringSpans(t).find((span) => span.session === view.session && span.ring === index);
+      if (running && running.fromSeq < toSeq) enabled++;
+      const from = Math.max(start.t, ready.t);
+      const wait = spent(t, from, Math.max(from, Math.min(running?.from ?? Infinity, until)));
+      if (wait <= RINGS_MS) continue;
+      const what = running ? `enabled it only after` : `did not enable it in`;
+      const seen = `session ${view.session}: QEMU started ring ${index} and ${what} ${ms(wait)}`;
+      breaks.push({ kind: 'violation', seen, events: [start.seq, ...(running ? [running.fromSeq] : [])] });
+    }
+  }
+  return { enabled, breaks };
+}
+
+export const R27: Requirement = {
+  id: 'R27',
+  title: 'Rings in use are enabled',
+  sentence: 'Every ring of the queue pairs that the guest uses ends enabled on every connection.',
+  level: 'must',
+  label: 'spec',
+  sources: [
+    'spec:Ring states',
+    'defect:vring-enable-not-restored',
+    'qemu:hw/virtio/vhost-user.c#vhost_user_set_vring_enable',
+  ],
+  allowed: `SET_VRING_ENABLE 1 before or after the ring is started, within ${RINGS_MS} ms of it; without protocol features the start itself.`,
+  judge(t) {
+    const results = servedSessions(t).map((view) => disabled(t, view));
+    const breaks = results.flatMap((result) => result.breaks);
+    const enabled = results.reduce((sum, result) => sum + result.enabled, 0);
+    const starts = t.all('ring.start').map(({ seq }) => seq);
+    if (breaks.length === 0 && enabled === 0) return notApplicable('no ring of a driver that is up was started');
+    return judged(breaks, hold(`${counted(enabled, 'ring')} started and enabled`, starts));
   },
 };

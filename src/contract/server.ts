@@ -185,14 +185,16 @@ export const R9: Requirement = {
     const decoys = decoySpans(t, PATH_WATCH_MS);
     // A change counts at its own time, or when the decoy that covers it is gone.
     const breaks: Break[] = sights.flatMap((sight, i) => {
-      if (sight.seq <= first.seq || sight.inode === first.inode) return [];
+      if (sight.seq <= first.seq || (sight.inode === first.inode && sight.born === first.born)) return [];
       const until = Math.min(sights[i + 1]?.t ?? Infinity, end.t);
       const [bare] = uncovered({ from: sight.t, to: until }, decoys);
       if (!bare) return [];
       const seen =
         sight.inode === undefined
           ? 'the socket path vanished'
-          : `the inode changed from ${first.inode} to ${sight.inode}`;
+          : sight.inode === first.inode
+            ? `inode ${first.inode} was made anew`
+            : `the inode changed from ${first.inode} to ${sight.inode}`;
       return { kind: 'violation', seen: `${seen}${afterLoss(t, sight)}`, events: [first.seq, sight.seq] };
     });
     return judged(breaks, hold(`inode ${first.inode} for ${ms(end.t - first.t)}`, [first.seq]));

@@ -97,6 +97,8 @@ export class Peer {
   /** Leaves. Resolves when the session is closed and the path is as asked. */
   async leave(how: Leave, path: PathFate = 'keep'): Promise<void> {
     this.#absent();
+    // A fault is of one arrival: a listener that stays may be dialled before the next.
+    this.#fault = {};
     await this.#dialling;
     if (path !== 'listening') await this.#unlisten(path === 'remove');
     const session = this.#session;
@@ -226,12 +228,15 @@ export class Peer {
       this.#settleArrivals();
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      if (!this.#present) return;
-      // The tick runs free of when the connection broke: the next full multiple of the period.
-      const now = this.#o.recorder.now();
-      const next = (Math.floor((now + TIMER_EARLY_MS) / this.#redialMs) + 1) * this.#redialMs;
-      this.#tick = setTimeout(() => this.#redial(), next - now);
+      if (this.#present) this.#redialOnTick();
     }
+  }
+
+  /** The tick runs free of when the connection broke: the next full multiple of the period. */
+  #redialOnTick(): void {
+    const now = this.#o.recorder.now();
+    const next = (Math.floor((now + TIMER_EARLY_MS) / this.#redialMs) + 1) * this.#redialMs;
+    this.#tick = setTimeout(() => this.#redial(), next - now);
   }
 
   async #dial(): Promise<FdSocket> {
@@ -263,18 +268,21 @@ export class Peer {
       traffic: this.traffic,
       fault: this.#fault,
       extra,
-      onClose: () => this.#closed(session),
+      onClose: (failed) => this.#closed(session, failed),
     });
     return session;
   }
 
-  #closed(session: Session): void {
+  #closed(session: Session, failed: boolean): void {
     if (this.#session !== session) {
       this.#extras = this.#extras.filter((extra) => extra !== session);
       return;
     }
     this.#session = this.#extras.shift();
-    // DPDK's vhost_user_read_cb: a client whose connection broke dials again at once.
-    if (!this.#session && this.#present && this.#o.role === 'server') this.#redial();
+    if (this.#session || !this.#present || this.#o.role === 'client') return;
+    // DPDK's vhost_user_read_cb: a client whose connection broke dials again at once. Not so after an error of QEMU's that
+    // made the peer close: it would come again, as fast as both can.
+    if (failed) this.#redialOnTick();
+    else this.#redial();
   }
 }

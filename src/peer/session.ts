@@ -49,7 +49,8 @@ export interface SessionOptions {
   fault?: SessionFault;
   /** A second client beside the main session: flagged in the timeline. */
   extra?: boolean;
-  onClose(): void;
+  /** `failed`: the peer closed because of an error. */
+  onClose(failed: boolean): void;
 }
 
 /**
@@ -294,6 +295,7 @@ export class Session {
     if (this.#closed) return;
     const bytes = encodePayload(payload);
     const flags = VERSION | FLAG_REPLY;
+    const ahead = this.unread;
     // Recorded before it is sent: what QEMU does on it must come after it in the timeline.
     this.#o.recorder.record({
       type: 'wire.send',
@@ -305,6 +307,7 @@ export class Session {
       size: bytes.length,
       body: toJson(payload),
       fds: fds.length,
+      ...(ahead > 0 ? { ahead } : {}),
     });
     this.#socket.send(encodeMessage({ request, flags, payload: bytes }), fds);
   }
@@ -334,7 +337,7 @@ export class Session {
     this.memory.close();
     if (this.#inflightFd !== undefined) closeFd(this.#inflightFd);
     for (const fd of this.#reader.pending.fds) closeFd(fd);
-    this.#o.onClose();
+    this.#o.onClose(how === 'error');
   }
 }
 

@@ -24,7 +24,8 @@ export function breaks(results: readonly RequirementResult[]): (RequirementResul
 }
 
 /**
- * A crash is a crash whatever else went wrong. Otherwise trouble of the tester's own makes the variant inconclusive; so
+ * A crash is a crash whatever else went wrong. Otherwise trouble of the tester's own makes the variant inconclusive unless the
+ * break came first; so
  * does a schedule that did not run to its end, unless a broken requirement explains it.
  */
 export function decide(timeline: Timeline, results: readonly RequirementResult[]): Outcome {
@@ -36,7 +37,9 @@ export function decide(timeline: Timeline, results: readonly RequirementResult[]
   });
   if (worst?.kind === 'crash') return fail();
   const trouble = timeline.first('tester.trouble');
-  if (trouble) return { verdict: 'inconclusive', reason: trouble.what };
+  // What QEMU had broken before the trouble began was broken without it, and may well be its cause.
+  const earlier = trouble && worst && Math.min(...worst.judgement.events) < trouble.seq;
+  if (trouble && !earlier) return { verdict: 'inconclusive', reason: trouble.what };
   if (worst) return fail();
   const stopped = timeline.first('step.end', (step) => step.outcome !== 'done');
   if (stopped) {

@@ -171,6 +171,8 @@ export interface WireSend {
   size: number;
   body: Json;
   fds: number;
+  /** Bytes that QEMU had sent already when it was answered, though it had to wait; absent when there were none. */
+  ahead?: number;
 }
 
 /** A message on the back-end channel from QEMU (an answer to our request). */
@@ -417,6 +419,8 @@ export interface ChardevState {
 export interface SocketPath {
   type: 'socket.path';
   inode?: number;
+  /** When the inode was made, in ms of the wall clock: file systems reuse the numbers of removed ones. 0 where unknown. */
+  born?: number;
 }
 
 /** A connection at QEMU's own listening path that no session of ours explains (server role), by /proc/net/unix. */

@@ -42,11 +42,11 @@ export class SocketWatch {
   }
 
   #samplePath(): void {
-    const inode = statSync(this.path, { throwIfNoEntry: false })?.ino;
+    const stat = statSync(this.path, { throwIfNoEntry: false });
     const last = this.recorder.latest('socket.path');
-    const seen = last !== undefined || inode !== undefined;
-    if (seen && (last === undefined || last.inode !== inode))
-      this.recorder.record({ type: 'socket.path', ...(inode === undefined ? {} : { inode }) });
+    if (!last && !stat) return;
+    if (last && last.inode === stat?.ino && last.born === stat?.birthtimeMs) return;
+    this.recorder.record({ type: 'socket.path', ...(stat ? { inode: stat.ino, born: stat.birthtimeMs } : {}) });
   }
 
   #lookForSelfDial(): void {

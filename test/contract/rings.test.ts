@@ -244,3 +244,25 @@ describe('R26 kicks and calls', () => {
       good.without('wire.recv', ({ name }) => name === 'SET_VRING_KICK' || name === 'SET_VRING_CALL'),
     ));
 });
+
+describe('R27 rings in use are enabled', () => {
+  const enable = (session: number, ring: number) => (e: { session: number; ring: number }) =>
+    e.session === session && e.ring === ring;
+  const never = server({ away: [200] })
+    .without('ring.enable', enable(2, 1))
+    .with('ring.start', enable(2, 1), { enabled: false })
+    .without('qmp.command')
+    .without('qemu.exit')
+    .without('session.close', ({ session }) => session === 2);
+
+  it('holds', () => expectHold('R27', good, /8 rings started and enabled/));
+
+  it('breaks when a ring that was started is never enabled', () => {
+    const long = never.plus({ t: never.timeline().end + 5000, type: 'run.end' });
+    expectBreak('R27', long, 'violation', /session 2: QEMU started ring 1 and did not enable it in \d+ ms/);
+  });
+
+  it('says nothing of a session that ended at once', () => expectHold('R27', never));
+
+  it('says nothing without a driver', () => expectNotApplicable('R27', server({ driver: 'none' })));
+});

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { type Back, type Leave, type PathFate, profiles } from '../../peer/index.js';
-import { frontEndRequests } from '../../wire/index.js';
+import type { Back, Leave, PathFate } from '../../peer/index.js';
 import { duration } from '../duration.js';
 import { type Stage, StepFailed } from '../stage.js';
 import { arrive } from './arrive.js';
+import { backSchema, toBack } from './back.js';
 import type { Verb } from './verb.js';
 
 const schema = z.strictObject({
@@ -25,16 +25,7 @@ const schema = z.strictObject({
       "The peer's path meanwhile (client role): keep = the stale file refuses, remove = it is gone, listening = only the connection drops",
     ),
   back: z
-    .union([
-      z.enum(['same', 'never']),
-      z.strictObject({
-        profile: z.enum(Object.keys(profiles) as [string, ...string[]]).optional(),
-        stall: z
-          .enum(frontEndRequests.map(({ name }) => name))
-          .optional()
-          .describe('The message that the returning peer never answers'),
-      }),
-    ])
+    .union([z.enum(['same', 'never']), backSchema])
     .default('same')
     .describe('What comes back'),
 });
@@ -54,13 +45,7 @@ export const restart: Verb<Restart> = {
   },
 };
 
-function whatComesBack(back: Restart['back']): Back {
-  if (typeof back === 'string') return {};
-  return {
-    ...(back.profile ? { profile: profiles[back.profile]! } : {}),
-    ...(back.stall ? { fault: { stall: back.stall } } : {}),
-  };
-}
+const whatComesBack = (back: Restart['back']): Back => (typeof back === 'string' ? {} : toBack(back));
 
 /**
  * On unix sockets only unread bytes make a close abrupt (unix_release_sock sets ECONNRESET). A vhost-user front-end is
