@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Real QEMUs and file-descriptor counts do not mix inside one process: every test file gets its own.
     pool: 'forks',
+    // A twin or a QEMU each; most of their time they wait for real timers.
+    maxConcurrency: 8,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

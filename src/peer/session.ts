@@ -32,7 +32,12 @@ export type Leave = 'close' | 'abort' | 'half-message';
 export interface SessionFault {
   /** Never answers this message, nor reads past it. */
   stall?: string;
+  /** Answers this message only after LATE_MS; QEMU has to wait meanwhile. */
+  late?: string;
 }
+
+/** How late a late answer is: long enough for anything that QEMU sends without waiting, short for every bound. */
+const LATE_MS = 200;
 
 /** Reads in a row, two a message. */
 const PORTION = 256;
@@ -78,6 +83,8 @@ export class Session {
   #inflightFd: number | undefined;
   #received = 0;
   #stalled = false;
+  /** The answer that is being held back. */
+  #late: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: SessionOptions) {
@@ -284,8 +291,12 @@ export class Session {
         ack(1n);
         throw error;
       }
-      if (reply) this.#reply(request, name, reply.payload, reply.fds ?? []);
-      else ack(handler ? 0n : 1n);
+      const answer = () => {
+        if (reply) this.#reply(request, name, reply.payload, reply.fds ?? []);
+        else ack(handler ? 0n : 1n);
+      };
+      if (this.#o.fault?.late === name) this.#late = setTimeout(answer, LATE_MS);
+      else answer();
     } finally {
       for (const fd of fds) if (!kept.has(fd)) closeFd(fd);
     }
@@ -319,6 +330,7 @@ export class Session {
   ): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#late);
     // Rings stop before the record of the close: nothing moves on a session that is gone.
     for (const ring of this.rings.values()) {
       this.stopRing(ring);

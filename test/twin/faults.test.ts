@@ -284,6 +284,12 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     await expect.poll(() => stage.guest.linkUp()).toBe(false);
     await expect.poll(() => stage.guest.linkUp()).toBe(true);
   },
+  'protocol-features-unoffered': async (stage) => {
+    const acked = () => stage.peer.payloads('SET_PROTOCOL_FEATURES', 'u64').at(-1)!.value;
+    const before = acked();
+    await restart(stage);
+    expect(acked()).toBe(before | bit(18));
+  },
   'queue-not-enabled': async (stage) => {
     await restart(stage);
     expect(stage.peer.payloads('SET_VRING_ENABLE', 'vring-state').map(({ index }) => index)).toEqual([0]);

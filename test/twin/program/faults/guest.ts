@@ -36,8 +36,7 @@ export const guestFaults: readonly Fault[] = [
   },
   {
     name: 'queue-not-enabled',
-    breaks: 'T1',
-    alsoBreaks: ['R27'],
+    breaks: 'R27',
     ...needsDriver,
     description: 'Forgets to enable the TX rings on a return.',
     behaviour: {

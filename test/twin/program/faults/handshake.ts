@@ -1,4 +1,8 @@
-import { bit, VHOST_USER_PROTOCOL_F_REPLY_ACK } from '../../../../src/wire/index.js';
+import {
+  bit,
+  VHOST_USER_PROTOCOL_F_REPLY_ACK,
+  VHOST_USER_PROTOCOL_F_SHARED_OBJECT,
+} from '../../../../src/wire/index.js';
 import type { InitStep } from '../behaviour.js';
 import { type Fault, isReturn } from './fault.js';
 
@@ -12,7 +16,10 @@ const WRONG_ORDER: InitStep[] = [
   'features-again',
 ];
 
-/** R18, R21, R28: the messages before any ring. */
+/** A protocol feature that no OVS offers. */
+const UNOFFERED = VHOST_USER_PROTOCOL_F_SHARED_OBJECT;
+
+/** R18, R21, R22, R28: the messages before any ring. */
 export const handshakeFaults: readonly Fault[] = [
   {
     name: 'wrong-handshake-order',
@@ -37,6 +44,21 @@ export const handshakeFaults: readonly Fault[] = [
         if (!isReturn(connection) || message.name !== 'GET_FEATURES' || before > 0) return [message];
         const stray = { kind: 'vring-state', index: 0, num: 1 } as const;
         return [{ name: 'SET_VRING_ENABLE', payload: stray, fds: [], needReply: false, waits: false }, message];
+      },
+    },
+  },
+  {
+    name: 'protocol-features-unoffered',
+    breaks: 'R22',
+    alsoBreaks: ['R18', 'R31'],
+    role: 'both',
+    needsDriver: false,
+    description: 'Acks a protocol feature on a return that the back-end does not offer.',
+    behaviour: {
+      outgoing: (message, { connection }) => {
+        const { name, payload } = message;
+        if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
+        return [{ ...message, payload: { kind: 'u64', value: payload.value | bit(UNOFFERED) } }];
       },
     },
   },

@@ -1,0 +1,130 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { builtinCases, expand, loadCatalogue, missing, type Variant, vocabulary } from '../../src/cases/index.js';
+import { registry } from '../../src/contract/index.js';
+import { DEFAULT_PROFILE } from '../../src/peer/index.js';
+import { probe } from '../../src/qemu/index.js';
+import { type RunResult, run, type VariantResult } from '../../src/runner/index.js';
+import { buildTwin, type TwinFault, twinFaults } from '../twin/index.js';
+
+/** Variants for each requirement that gives its twins' faults the occasion to show, as cheap as it goes. */
+const SERVER = 'server.absence.within-timer[absence=200ms,driver=linux,leave=close,machine=microvm]';
+const SERVER_LONG = 'server.absence.beyond-timer[absence=6s,driver=none,leave=close,machine=microvm]';
+const SERVER_MANY = 'leave.many[role=server,machine=microvm]';
+const SERVER_PAIRS = 'queues.restart[role=server,pairs=2,driver=linux,machine=microvm]';
+const SERVER_SEEN = 'server.absence.beyond-timer[absence=3.1s,driver=linux,leave=close,machine=microvm]';
+const CLIENT = 'client.absence.connection-only[driver=none,leave=close,machine=microvm]';
+const occasions: Record<string, string> = {
+  R4: 'quit.away[role=server,driver=none,machine=microvm]',
+  R5: SERVER_MANY,
+  R6: 'server.second-client.at-first[driver=linux,machine=microvm]',
+  R12: CLIENT,
+  R13: 'client.interval.zero[driver=none,machine=microvm]',
+  R14: 'client.start.path-absent[driver=none,machine=microvm]',
+  R31: SERVER_SEEN,
+  M1: SERVER_SEEN,
+  R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
+};
+const ofFault: Record<string, string[]> = {
+  'self-dial-abort': [SERVER_LONG],
+  'self-dial-quiet': ['server.absence.decoy[driver=none,machine=microvm]'],
+  'crash-on-second-loss': [SERVER_MANY],
+  'redial-once': ['client.absence.refused[driver=none,leave=close,machine=microvm]'],
+  'does-not-wait-for-reply': ['handshake.late-answer[role=server,message=SET_MEM_TABLE,machine=microvm]'],
+  'features-second-pair-forgotten': [SERVER_PAIRS],
+  'qmp-dead-while-away': ['server.absence.for-ever[driver=none,leave=close,machine=microvm]'],
+};
+
+let variants: Variant[];
+let dir: string;
+let twin: string;
+
+beforeAll(async () => {
+  const cases = await loadCatalogue([builtinCases], vocabulary);
+  variants = cases.flatMap((definition) => expand(definition, { roles: ['server', 'client'], machines: ['microvm'] }));
+  dir = await mkdtemp(join(tmpdir(), 'vr-twins-'));
+  twin = await buildTwin();
+}, 60_000);
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+/** The twin that commits a fault, as a binary of its own; without one it behaves. */
+async function binary(fault?: string): Promise<string> {
+  if (!fault) return twin;
+  const path = join(dir, fault);
+  await writeFile(path, `#!/bin/sh\nTWIN_FAULT=${fault} exec '${twin}' "$@"\n`, { mode: 0o755 });
+  return path;
+}
+
+async function judge(qemu: string, wanted: readonly Variant[], jobs: number): Promise<RunResult> {
+  const facts = await probe(qemu);
+  return run({
+    variants: wanted.filter((variant) => missing(variant, facts) === undefined),
+    facts,
+    profile: DEFAULT_PROFILE,
+    accel: 'auto',
+    jobs,
+    repeat: 1,
+    out: await mkdtemp(join(dir, 'out-')),
+    reporters: [],
+    signal: new AbortController().signal,
+    selection: { selectors: [], roles: [], machines: [], profiles: [], repeat: 1, jobs },
+    tester: { name: 'test', version: '0' },
+    reproduce: () => '',
+  });
+}
+
+const told = ({ variant, verdict, reason }: VariantResult) => `${variant}: ${verdict}: ${reason}`;
+
+function variantsFor({ name, breaks }: TwinFault): Variant[] {
+  return (ofFault[name] ?? [occasions[breaks] ?? SERVER]).map((id) => {
+    const variant = variants.find((candidate) => candidate.id === id);
+    if (!variant) throw new Error(`no variant ${id} for ${name}`);
+    return variant;
+  });
+}
+
+describe('the well-behaved twin', () => {
+  it('passes the whole catalogue, and every requirement is seen to hold', { timeout: 240_000 }, async () => {
+    const { variants: results } = await judge(twin, variants, 8);
+    expect(results.filter(({ verdict }) => verdict !== 'pass').map(told)).toEqual([]);
+    const held = new Set(
+      results.flatMap(({ requirements }) =>
+        requirements.filter(({ judgement }) => judgement.outcome === 'hold').map(({ requirement }) => requirement),
+      ),
+    );
+    expect(registry.map(({ id }) => id).filter((id) => !held.has(id))).toEqual([]);
+  });
+});
+
+/** Requirements that some twin broke. */
+const everBroken = new Set<string>();
+
+describe('twins with a fault', () => {
+  it.concurrent.each(twinFaults)('$name breaks $breaks', { timeout: 180_000 }, async (fault) => {
+    const { variants: results } = await judge(await binary(fault.name), variantsFor(fault), 1);
+    const broken = results.filter(({ requirements }) =>
+      requirements.some(({ requirement, judgement }) => requirement === fault.breaks && judgement.outcome === 'break'),
+    );
+    const seen = results.map(
+      (result) =>
+        `${told(result)}; broken: ${result.requirements
+          .filter(({ judgement }) => judgement.outcome === 'break')
+          .map(({ requirement }) => requirement)}`,
+    );
+    for (const { requirements } of broken)
+      for (const { requirement, judgement } of requirements)
+        if (judgement.outcome === 'break') everBroken.add(requirement);
+    expect(broken.length, seen.join('\n')).toBeGreaterThan(0);
+    expect(
+      broken.every(({ verdict }) => verdict === 'fail'),
+      seen.join('\n'),
+    ).toBe(true);
+  });
+});
+
+describe('all twins together', () => {
+  it('break every requirement', () =>
+    expect(registry.map(({ id }) => id).filter((id) => !everBroken.has(id))).toEqual([]));
+});
