@@ -151,3 +151,26 @@ test('a stalled message is recorded and gets no answer, nor does what follows', 
   expect(session.unread).toBe(12);
   expect(recorder.timeline().all('wire.send')).toHaveLength(1);
 });
+
+test('a late answer comes after what a front-end sends without waiting for it', async () => {
+  const { frontEnd, recorder } = rig({ fault: { late: 'GET_PROTOCOL_FEATURES' } });
+  await frontEnd.askU64('GET_FEATURES');
+  frontEnd.send('GET_PROTOCOL_FEATURES');
+  frontEnd.send('SET_OWNER');
+  await seen(recorder, 'wire.send', ({ name }) => name === 'GET_PROTOCOL_FEATURES');
+  const order = recorder.events.flatMap((event) => ('name' in event ? [`${event.type} ${event.name}`] : []));
+  expect(order.slice(-3)).toEqual([
+    'wire.recv GET_PROTOCOL_FEATURES',
+    'wire.recv SET_OWNER',
+    'wire.send GET_PROTOCOL_FEATURES',
+  ]);
+});
+
+test('a late answer that nobody is there for any more is dropped', async () => {
+  const { frontEnd, recorder, session } = rig({ fault: { late: 'GET_FEATURES' } });
+  frontEnd.send('GET_FEATURES');
+  await seen(recorder, 'wire.recv');
+  session.leave('close');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(recorder.timeline().all('wire.send')).toEqual([]);
+});
