@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Vocabulary } from './definition.js';
 import { CaseError, CatalogueError } from './error.js';
 import { loadCase } from './load.js';
+import { Source } from './source.js';
 import type { Case } from './types.js';
 
 /** The catalogue that comes with the package. */
@@ -18,19 +19,31 @@ function shown(file: string): string {
 async function caseFiles(dir: string): Promise<string[]> {
   try {
     const entries = await readdir(dir, { withFileTypes: true, recursive: true });
-    return entries
+    const files = entries
       .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();
+    if (files.length === 0) throw unreadable(dir, 'a folder with case files', 'none', 'their names end in .yaml');
+    return files;
   } catch (error) {
-    const place = { file: shown(dir), line: 1, column: 1 };
-    throw new CaseError(
-      'ERR_CASE_FILE',
-      place,
-      'a folder with case files',
-      (error as NodeJS.ErrnoException).code ?? String(error),
-    );
+    if (error instanceof CaseError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const hint = code === 'ENOTDIR' ? 'give the folder that the file is in' : undefined;
+    throw unreadable(dir, 'a folder with case files', code ?? String(error), hint);
   }
+}
+
+/** The text of a case file. @throws CaseError */
+async function readCase(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw unreadable(file, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+  }
+}
+
+function unreadable(path: string, expected: string, got: string, hint?: string): CaseError {
+  return new CaseError('ERR_CASE_FILE', { file: shown(path), line: 1, column: 1 }, expected, got, hint);
 }
 
 /**
@@ -40,24 +53,25 @@ async function caseFiles(dir: string): Promise<string[]> {
 export async function loadCatalogue(dirs: readonly string[], vocabulary: Vocabulary): Promise<Case[]> {
   const errors: CaseError[] = [];
   const cases = new Map<string, Case>();
+  const orNote = (error: unknown) => {
+    if (!(error instanceof CaseError)) throw error;
+    errors.push(error);
+    return undefined;
+  };
   for (const dir of dirs) {
-    const files = await caseFiles(dir).catch((error: unknown) => {
-      if (!(error instanceof CaseError)) throw error;
-      errors.push(error);
-      return [];
-    });
-    for (const file of files) {
-      const loaded = loadCase(shown(file), await readFile(file, 'utf8'), vocabulary);
+    for (const file of (await caseFiles(dir).catch(orNote)) ?? []) {
+      const text = await readCase(file).catch(orNote);
+      if (text === undefined) continue;
+      const loaded = loadCase(shown(file), text, vocabulary);
       if (Array.isArray(loaded)) {
         errors.push(...loaded);
         continue;
       }
       const other = cases.get(loaded.id);
       if (other) {
-        const place = { file: loaded.file, line: 1, column: 1 };
-        errors.push(
-          new CaseError('ERR_CASE_DUPLICATE', place, 'an id of its own', loaded.id, `it is in ${other.file} too`),
-        );
+        const place = Source.parse(loaded.file, text).at(['id']);
+        const hint = `it is in ${other.file} too`;
+        errors.push(new CaseError('ERR_CASE_DUPLICATE', place, 'an id of its own', loaded.id, hint));
       } else cases.set(loaded.id, loaded);
     }
   }

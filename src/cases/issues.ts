@@ -4,7 +4,8 @@ import { didYouMean } from './nearest.js';
 import type { Path, Source } from './source.js';
 
 type Issue = z.core.$ZodIssue;
-interface Finding {
+/** One mistake in a value. */
+export interface Finding {
   path: Path;
   expected: string;
   got: string;
@@ -74,6 +75,7 @@ function expectation(issue: Issue): string {
         .join(', ')
         .replace(/, ([^,]*)$/, ' or $1');
     case 'too_small':
+      if (issue.origin === 'string') return 'some text';
       return issue.origin === 'array' ? `at least ${issue.minimum} item(s)` : `at least ${issue.minimum}`;
     case 'too_big':
       return issue.origin === 'array' ? `at most ${issue.maximum} item(s)` : `at most ${issue.maximum}`;
@@ -85,7 +87,8 @@ function expectation(issue: Issue): string {
   }
 }
 
-function findings(schema: unknown, value: unknown, issue: Issue, base: Path): Finding[] {
+/** What is wrong with a value, for one issue of zod's. @param base where `value` stands in the whole */
+export function findings(schema: unknown, value: unknown, issue: Issue, base: Path): Finding[] {
   const path = [...base, ...issue.path];
   const got = at(value, path);
   if (issue.code === 'invalid_union') {
@@ -102,6 +105,9 @@ function findings(schema: unknown, value: unknown, issue: Issue, base: Path): Fi
       ofKey: true,
     }));
   }
+  const key = path.at(-1);
+  if (got === undefined && typeof key === 'string')
+    return [{ path, expected: `a value for ${key} (${expectation(issue)})`, got: 'none' }];
   const choices = issue.code === 'invalid_value' ? issue.values.map(String) : [];
   return [{ path, expected: expectation(issue), got: show(got), hint: didYouMean(String(got), choices) }];
 }

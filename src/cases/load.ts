@@ -28,6 +28,10 @@ class Mistakes extends Error {
 }
 
 type Keys = Record<string, unknown>;
+
+/** More steps, or combinations, than this are a slip, and take for ever to write out. */
+const MAX_STEPS = 10_000;
+const MAX_POINTS = 1000;
 type ShapeCode = 'ERR_CASE_SHAPE' | 'ERR_CASE_VERB';
 
 /** Loads one file. The first stage that finds mistakes reports all of its own; later stages rest on earlier ones. */
@@ -50,8 +54,10 @@ class Loader {
       Object.fromEntries(Object.entries(fields).filter(([key]) => !(key in template))),
       [],
     );
+    if (!('steps' in template)) throw this.error('ERR_CASE_SHAPE', [], 'a value for steps (a list)', 'none');
     this.checkPlaceholders(template, Object.keys(about.matrix));
     this.checkExclusions(about);
+    this.checkSize(about.matrix);
     const points = combinations(about.matrix)
       .filter((params) => !about.exclude.some((exclusion) => matches(params, exclusion)))
       .map((params) => this.point(template, params));
@@ -98,6 +104,12 @@ class Loader {
         ),
       ),
     ]);
+  }
+
+  private checkSize(matrix: z.output<typeof head>['matrix']): void {
+    const points = Object.values(matrix).reduce((product, values) => product * values.length, 1);
+    if (points > MAX_POINTS)
+      throw this.error('ERR_CASE_MATRIX', ['matrix'], `at most ${MAX_POINTS} combinations`, String(points));
   }
 
   /** Each exclusion must speak of something that exists; it may name the role beside matrix keys. */
@@ -157,6 +169,8 @@ class Loader {
         return [{ step, path }];
       const block = this.parse(repeat, step.repeat, [...path, 'repeat']);
       const once = this.unroll(block.steps, [...path, 'repeat', 'steps']);
+      if (once.length * block.times > MAX_STEPS)
+        throw this.error('ERR_CASE_SHAPE', path, `at most ${MAX_STEPS} steps`, String(once.length * block.times));
       return Array.from({ length: block.times }, () => once).flat();
     });
   }

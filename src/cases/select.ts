@@ -10,7 +10,7 @@ export class SelectorError extends Error {
     readonly selector: string,
     readonly hint: string,
   ) {
-    super(`nothing in the catalogue is called ${selector}`);
+    super(`nothing in the catalogue is called "${selector}"`);
   }
 }
 
@@ -28,11 +28,23 @@ export function picks(selector: string, variant: Pick<Variant, 'id' | 'caseId'>)
   return selector === variant.id || selector === variant.caseId || variant.caseId.startsWith(`${selector}.`);
 }
 
+/** More variants than this do not fit into a hint. */
+const FEW = 4;
+
+/** Which variants there are, for an id that names a case but none of its variants; otherwise undefined. */
+export function variantsHint(id: string, variants: readonly Variant[]): string | undefined {
+  const [caseId = id] = id.split('[');
+  const own = variants.filter((variant) => variant.caseId === caseId).map((variant) => variant.id);
+  if (own.length === 0) return undefined;
+  if (own.length <= FEW) return `its variants are ${own.join(' ')}`;
+  const [best = own[0]] = nearest(id, own);
+  return `did you mean ${best}? See \`vhost-reconnect list --variants ${caseId}\``;
+}
+
 /** The ids that a mistyped selector may have meant. */
 function hintFor(selector: string, variants: readonly Variant[]): string {
-  const [caseId = selector] = selector.split('[');
-  const same = variants.filter((variant) => variant.caseId === caseId).map(({ id }) => id);
-  if (same.length > 0) return `its variants are ${same.join(' ')}`;
+  const own = variantsHint(selector, variants);
+  if (own !== undefined) return own;
   const prefixes = variants.flatMap(({ caseId: id }) =>
     id.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.')),
   );

@@ -1,8 +1,21 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import { CaseError, type Place } from './error.js';
 
 /** Steps from the document's root to a value. */
 export type Path = readonly PropertyKey[];
+
+/** The document's value; its aliases may lead nowhere, around in a circle, or to too much. @throws CaseError */
+function plain(file: string, document: Document): unknown {
+  try {
+    const value: unknown = document.toJS();
+    JSON.stringify(value);
+    return value;
+  } catch (error) {
+    const { message } = error as Error;
+    const what = message.includes('circular') ? 'an alias inside of its own anchor' : message;
+    throw new CaseError('ERR_CASE_YAML', { file, line: 1, column: 1 }, 'YAML whose aliases can be resolved', what);
+  }
+}
 
 /** A parsed YAML file that still knows where each value stood. */
 export class Source {
@@ -29,10 +42,11 @@ export class Source {
     const [error] = document.errors;
     if (error) {
       const { line, col } = lines.linePos(error.pos[0]);
-      throw new CaseError('ERR_CASE_YAML', { file, line, column: col }, 'YAML 1.2', error.message);
+      const what = error.code === 'MULTIPLE_DOCS' ? 'a second document' : error.message;
+      throw new CaseError('ERR_CASE_YAML', { file, line, column: col }, 'YAML 1.2', what);
     }
     const resolve = (node: Node) => (isAlias(node) ? node.resolve(document) : node);
-    return new Source(file, document.toJS() as unknown, document.contents, lines, resolve);
+    return new Source(file, plain(file, document), document.contents, lines, resolve);
   }
 
   /**

@@ -7,6 +7,8 @@ export interface Stage {
   readonly variant: Variant;
   readonly recorder: Recorder;
   readonly peer: Peer;
+  /** QEMU's start-up is not over: it may not be listening yet. */
+  readonly starting: boolean;
 
   /** Waits until `test` holds; it is asked again after every event. @throws StepTimeout, QemuGone */
   until(what: string, test: () => boolean): Promise<void>;

@@ -1,16 +1,18 @@
 import yargs from 'yargs';
 import { CatalogueError, SelectorError } from '../cases/index.js';
 import { QemuError } from '../qemu/index.js';
+import { printable } from '../report/index.js';
 import { doctorCommand } from './doctor.js';
 import { explainCommand } from './explain.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { listCommand } from './list.js';
 import { logLevels } from './log.js';
-import { withSettings } from './options.js';
+import { choice, text, withSettings } from './options.js';
 import { tester } from './package.js';
 import { runCommand } from './run.js';
 import { configSettings, environmentSettings } from './settings.js';
 import { UsageError } from './usage-error.js';
+import { type Known, usageError } from './wording.js';
 
 /**
  * The whole command line.
@@ -25,11 +27,13 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     (arg, i) => arg === '--log-level=debug' || (arg === '--log-level' && args[i + 1] === 'debug'),
   );
   try {
-    const settings = { ...configSettings(io.cwd, configOption(args)), ...environmentSettings(io.env) };
+    // Who asks for help is not to be told of a broken configuration.
+    const asked = args.some((arg) => arg === '--help' || arg === '--version');
+    const settings = asked ? {} : { ...configSettings(io.cwd, configOption(args)), ...environmentSettings(io.env) };
     const exit = (exitCode: number) => {
       code = exitCode;
     };
-    await parser({ io, settings, exit }).parseAsync(
+    await parser(args, { io, settings, exit }).parseAsync(
       [...args],
       {},
       (_error: unknown, _argv: unknown, output: string) => {
@@ -43,7 +47,8 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
-function parser(context: Context) {
+/** @param args to name in messages an option as it was typed; yargs speaks English because its messages are reworded */
+function parser(args: readonly string[], context: Context) {
   const { io, settings } = context;
   return withSettings(yargs(), settings, 'log')
     .scriptName(tester.name)
@@ -53,31 +58,51 @@ function parser(context: Context) {
     .command(explainCommand(context))
     .command(doctorCommand(context))
     .option('config', {
-      string: true,
-      requiresArg: true,
+      ...text('config'),
       global: true,
       describe: 'Configuration file [vhost-reconnect.config.json or .yaml]',
     })
     .option('log', {
-      string: true,
-      requiresArg: true,
+      ...text('log'),
       global: true,
       describe: "File for the tester's own log [stderr]",
     })
     .option('log-level', {
-      choices: logLevels,
+      ...choice('log-level', logLevels),
       global: true,
       describe: 'How much the log says; debug also shows stacks',
     })
     .demandCommand(1, 'a command is missing')
     .completion('completion', 'Print a completion script for the shell')
     .strict()
+    .check(({ _: [, extra] }) => {
+      if (extra === undefined) return true;
+      throw new UsageError('ERR_USAGE', `${extra} is one argument too many`, 'selectors do not come after --');
+    })
+    .locale('en')
     .version(tester.version)
-    .wrap(io.stdout.isTTY ? (io.stdout.columns ?? 80) : 100)
-    .fail((message: string, error: Error | undefined) => {
-      throw error ?? new UsageError('ERR_USAGE', message.replace(/\s*\n\s*/g, ' '), `see ${tester.name} --help`);
+    .wrap((io.stdout.isTTY && io.stdout.columns) || 100)
+    .epilogue(
+      'Options may also stand in the configuration file, or in the environment as VHOST_RECONNECT_QEMU and so on.\n' +
+        'Exit codes: 0 all as expected, 1 a requirement is broken, 2 usage or configuration, 3 QEMU crashed or hung, ' +
+        '4 inconclusive, 130 interrupted.',
+    )
+    .fail((message, error, usage) => {
+      if (error && error.name !== 'YError') throw error;
+      throw usageError(message, args, knownTo(usage as unknown as Usage));
     });
 }
+
+/** What yargs gives to the function of `fail`, whatever its types say. */
+interface Usage {
+  getDescriptions(): Record<string, unknown>;
+  getCommands(): [string, ...unknown[]][];
+}
+
+const knownTo = (usage: Usage): Known => ({
+  options: Object.keys(usage.getDescriptions()),
+  commands: usage.getCommands().map(([command]) => command.split(' ')[0]!),
+});
 
 /** The value of --config, before the real parse, which needs the file's content. */
 function configOption(args: readonly string[]): string | undefined {
@@ -96,7 +121,7 @@ function complain(error: unknown, io: Io, debug: boolean): number {
   const hint = known && 'hint' in error ? error.hint : undefined;
   io.stderr.write(
     known
-      ? `${tester.name}: ${message}${hint ? ` (${hint})` : ''}\n`
+      ? `${tester.name}: ${printable(message)}${hint ? ` (${printable(hint)})` : ''}\n`
       : `${tester.name}: a bug of the tester: ${message} (please report it; --log-level debug shows where)\n`,
   );
   if (debug) io.stderr.write(`${stack}\n`);

@@ -1,18 +1,23 @@
 import type { Argv, CommandModule } from 'yargs';
-import { type Case, nearest, type Variant, verbs } from '../cases/index.js';
+import { type Case, nearest, parameterHelp, stepText, type Variant, variantsHint, verbs } from '../cases/index.js';
 import { type Requirement, registry } from '../contract/index.js';
 import { formatMs, wrap } from '../report/index.js';
 import { allVariants, readCatalogue } from './catalogue.js';
 import type { Context } from './io.js';
-import { withSettings } from './options.js';
+import { casesOption, withSettings } from './options.js';
 import { UsageError } from './usage-error.js';
 
 const WIDTH = 100;
+const SEE = 'see `vhost-reconnect list` and `list --requirements`';
 
 const build = (argv: Argv) =>
-  argv
-    .positional('name', { type: 'string', demandOption: true, describe: 'Case id, variant id, or requirement (R8)' })
-    .option('cases', { array: true, string: true, default: [] as string[], describe: 'Folder with further cases' });
+  casesOption(
+    argv.positional('name', {
+      type: 'string',
+      demandOption: true,
+      describe: 'Case id, variant id, or requirement (R8)',
+    }),
+  );
 
 type ExplainArguments = ReturnType<ReturnType<typeof build>['parseSync']>;
 
@@ -37,8 +42,8 @@ function explain(name: string, cases: readonly Case[]): string[] {
   const found = cases.find(({ id }) => id === (exact?.caseId ?? name));
   if (!found) {
     const near = nearest(name, [...cases.map(({ id }) => id), ...registry.map(({ id }) => id)]);
-    const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : 'see `vhost-reconnect list`';
-    throw new UsageError('ERR_UNKNOWN_NAME', `there is no case, variant or requirement ${name}`, hint);
+    const hint = variantsHint(name, variants) ?? (near.length > 0 ? `did you mean ${near.join(' or ')}?` : SEE);
+    throw new UsageError('ERR_UNKNOWN_NAME', `there is no case, variant or requirement "${name}"`, hint);
   }
   const own = variants.filter(({ caseId }) => caseId === found.id);
   const shown = exact ?? own[0]!;
@@ -52,6 +57,8 @@ function explain(name: string, cases: readonly Case[]): string[] {
     '',
     ...explainSteps(shown),
     ...(exact ? [] : ['', `variants (${own.length})`, ...own.map(({ id }) => `  ${id}`)]),
+    '',
+    `run it with: vhost-reconnect run ${exact ? `'${exact.id}'` : found.id}`,
   ];
 }
 
@@ -62,14 +69,12 @@ function explainSteps(variant: Variant): string[] {
   return [
     `steps of ${variant.id}`,
     `  (${[`role ${variant.role}`, variant.machine, `driver ${variant.driver}`, `${variant.queuePairs} queue pair(s)`, ...reconnect].join(', ')})`,
-    ...variant.steps.map(
-      ({ verb, params }, i) =>
-        `${String(i + 1).padStart(4)}  ${verb}: ${typeof params === 'string' ? params : JSON.stringify(params)}`,
-    ),
+    ...variant.steps.map((step, i) => `${String(i + 1).padStart(4)}  ${stepText(step, verbs)}`),
     '',
-    ...used.flatMap(({ name, help }) =>
-      wrap(help, WIDTH - 15).map((line, i) => `  ${(i === 0 ? name : '').padEnd(13)}${line}`),
-    ),
+    ...used.flatMap((verb) => [
+      ...hanging(`  ${verb.name}`, verb.help, 15),
+      ...parameterHelp(verb).flatMap(({ name, help }) => hanging(`    ${name}`, help, 15)),
+    ]),
   ];
 }
 
@@ -78,8 +83,9 @@ function explainRequirement(requirement: Requirement, cases: readonly Case[]): s
   return [
     ...head(requirement.id, requirement.title),
     ...paragraph(requirement.sentence),
-    ...wrap(requirement.allowed, WIDTH - 13).map((line, i) => `${(i === 0 ? 'allowed' : '').padEnd(13)}${line}`),
-    `level        ${requirement.level} (${requirement.label})`,
+    '',
+    ...hanging('allowed', requirement.allowed, 13),
+    `level        ${requirement.level} (${origins[requirement.label]})`,
     ...requirement.sources.map((source, i) => `${i === 0 ? 'sources      ' : '             '}${source}`),
     '',
     'It is judged in every run. Cases about it:',
@@ -87,8 +93,19 @@ function explainRequirement(requirement: Requirement, cases: readonly Case[]): s
   ];
 }
 
+/** Where a requirement has its force from. */
+const origins: Record<Requirement['label'], string> = {
+  spec: 'demanded by the vhost-user specification',
+  contract: "QEMU's documented or tested behaviour",
+  regression: 'a defect that was fixed',
+};
+
 const head = (id: string, title: string) => [`${id}: ${title}`, ''];
 const paragraph = (text: string) => wrap(text, WIDTH);
+
+/** A label, and beside it a text that keeps its indent. */
+const hanging = (label: string, text: string, indent: number) =>
+  wrap(text, WIDTH - indent).map((line, i) => `${(i === 0 ? label : '').padEnd(indent)}${line}`);
 
 /** A reference; one to the contract comes with the requirement's title. */
 function citation(reference: string): string {

@@ -1,7 +1,9 @@
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
 import type { Reporter } from '../runner/index.js';
 import type { Io } from './io.js';
+import { makeFolder } from './out.js';
+import { systemReason } from './system-error.js';
 import { UsageError } from './usage-error.js';
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -13,12 +15,16 @@ export type LogLevel = (typeof logLevels)[number];
  */
 export function openLog(io: Io, level: LogLevel, file?: string): Logger {
   if (file === undefined) return pino({ level, base: null }, { write: (line: string) => void io.stderr.write(line) });
+  const path = resolve(io.cwd, file);
   try {
+    makeFolder(dirname(path));
     // Synchronous: the last lines before a crash are the ones that matter.
-    return pino({ level, base: null }, pino.destination({ dest: resolve(io.cwd, file), sync: true, mkdir: true }));
+    return pino({ level, base: null }, pino.destination({ dest: path, sync: true }));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new UsageError('ERR_OUT', `cannot write the log ${file}: ${code}`, undefined, { cause: error });
+    const reason = systemReason(error as NodeJS.ErrnoException);
+    throw new UsageError('ERR_OUT', `cannot write the log ${path}: ${reason}`, 'choose another file with --log', {
+      cause: error,
+    });
   }
 }
 

@@ -52,10 +52,10 @@ export const temporaryFolder: Check = async () => {
 };
 
 /** A limit of this process by /proc/self/limits (soft); undefined for unlimited. */
-async function limit(name: string): Promise<number | undefined> {
+async function limit(name: string, which: 'soft' | 'hard' = 'soft'): Promise<number | undefined> {
   const line = (await readFile('/proc/self/limits', 'utf8')).split('\n').find((text) => text.startsWith(name));
-  const soft = line?.slice(name.length).trim().split(/\s+/)[0];
-  return soft === undefined || soft === 'unlimited' ? undefined : Number(soft);
+  const value = line?.slice(name.length).trim().split(/\s+/)[which === 'soft' ? 0 : 1];
+  return value === undefined || value === 'unlimited' ? undefined : Number(value);
 }
 
 export const openFiles: Check = async () => {
@@ -82,11 +82,17 @@ export const cores: Check = async () => {
 
 export const coreDumps: Check = async () => {
   const pattern = (await readFile('/proc/sys/kernel/core_pattern', 'utf8')).trim();
-  const found = `core_pattern ${pattern}, limit ${(await limit('Max core file size')) ?? 'unlimited'}`;
+  // QEMU is started with the soft limit raised as far as it goes.
+  const max = await limit('Max core file size', 'hard');
+  const found = `core_pattern ${pattern}, limit ${max ?? 'unlimited'}`;
   // The limit does not matter to a core that is piped into a program.
-  if (pattern.startsWith('|') || (await limit('Max core file size')) !== 0)
-    return { state: 'ok', what: 'core dumps', found };
-  return { state: 'warn', what: 'core dumps', found, advice: 'no backtrace of a crashed QEMU (ulimit -c unlimited)' };
+  if (pattern.startsWith('|') || max !== 0) return { state: 'ok', what: 'core dumps', found };
+  return {
+    state: 'warn',
+    what: 'core dumps',
+    found,
+    advice: 'no backtrace of a crashed QEMU (the hard limit of ulimit -c is 0)',
+  };
 };
 
 const program =

@@ -3,11 +3,16 @@ import type { Io } from './io.js';
 
 const EXIT_USAGE = 2;
 
-/** A reader that has seen enough (`| head`) is no error. */
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
-});
+/** A reader that has seen enough (`| head`) is no error, and no reason to end a run: its reports and exit code count. */
+let lost: NodeJS.ErrnoException | undefined;
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    // What is said on stderr is talk.
+    if (error.code === 'EPIPE' || stream === process.stderr || lost) return;
+    lost = error;
+    process.exitCode = EXIT_USAGE;
+    process.stderr.write(`vhost-reconnect: cannot write to stdout: ${error.code}\n`);
+  });
 
 const io: Io = {
   stdout: process.stdout,
@@ -36,4 +41,5 @@ async function load(): Promise<typeof import('./cli.js') | undefined> {
 }
 
 const cli = await load();
-process.exitCode = cli ? await cli.main(process.argv.slice(2), io) : EXIT_USAGE;
+const code = cli ? await cli.main(process.argv.slice(2), io) : EXIT_USAGE;
+process.exitCode = lost ? EXIT_USAGE : code;

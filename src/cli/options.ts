@@ -7,33 +7,93 @@ import { roles, type Settings } from './settings.js';
 export const withSettings = <T>(argv: Argv<T>, settings: Settings, ...keys: (keyof Settings)[]) =>
   argv.config(Object.fromEntries(keys.flatMap((key) => (settings[key] === undefined ? [] : [[key, settings[key]]]))));
 
-/** Options that say what is selected; list, explain and run have them. */
+/** A text that is given once and not empty: an unset variable of a script must not pass for a path. */
+export const text = (name: string) => ({ string: true, requiresArg: true, coerce: once<string>(name) }) as const;
+
+/** One of some words, given once. */
+export const choice = <T extends string>(name: string, choices: readonly T[]) =>
+  ({ choices, requiresArg: true, coerce: once<T>(name) }) as const;
+
+function once<T extends string>(name: string) {
+  return (given: unknown) => {
+    if (Array.isArray(given)) throw new Error(`--${name} may be given once only`);
+    if (given === '') throw new Error(`--${name} needs a value, not an empty one`);
+    return given as T;
+  };
+}
+
+/** Some of a few words, repeated or with commas: `--role server,client`. It takes no further word: that is a selector. */
+const choices = <T extends string>(of: readonly T[]) =>
+  ({
+    requiresArg: true,
+    choices: of,
+    coerce: (given: unknown) => [given].flat().flatMap((word) => String(word).split(',')) as T[],
+  }) as const;
+
+/** A count from 1 up. */
+const count = (name: string) =>
+  ({
+    requiresArg: true,
+    coerce: (value: unknown) => {
+      const given = once(name)(value) as unknown;
+      const number = typeof given === 'boolean' ? Number.NaN : Number(given);
+      if (given === undefined || (Number.isSafeInteger(number) && number >= 1)) return number;
+      throw new Error(`--${name} takes a whole number from 1 up, not ${String(given)}`);
+    },
+  }) as const;
+
+/** Folders with cases beside the built-in ones. */
+export const casesOption = <T>(argv: Argv<T>) =>
+  argv.option('cases', {
+    string: true,
+    requiresArg: true,
+    default: [],
+    defaultDescription: 'none',
+    coerce: (given: unknown) => [given].flat().map((dir) => once<string>('cases')(dir)),
+    describe: 'Folder with further cases; may be given several times',
+  });
+
+/** Options that say what is selected; list and run have them. */
 export const selectionOptions = <T>(argv: Argv<T>) =>
-  argv
-    .positional('selector', {
-      array: true,
-      type: 'string',
-      default: [] as string[],
-      describe: 'Case id or its first components, variant id, or a pattern with *',
-    })
-    .option('role', { array: true, choices: roles, default: [...roles], describe: "Role of QEMU's chardev" })
-    .option('machine', { array: true, choices: machineTypes, default: ['q35' as const], describe: 'Machine type' })
-    .option('cases', { array: true, string: true, default: [] as string[], describe: 'Folder with further cases' });
+  casesOption(
+    argv
+      .positional('selector', {
+        array: true,
+        type: 'string',
+        default: [] as string[],
+        defaultDescription: 'everything',
+        describe: 'Case id or its first components, variant id, or a pattern with *',
+      })
+      .option('role', {
+        ...choices(roles),
+        default: [...roles],
+        defaultDescription: 'server,client',
+        describe: "Role of QEMU's chardev",
+      })
+      .option('machine', {
+        ...choices(machineTypes),
+        default: ['q35' as const],
+        defaultDescription: 'q35',
+        describe: 'Machine type',
+      }),
+  );
 
 /** The QEMU under test. */
 export const qemuOption = <T>(argv: Argv<T>) =>
-  argv.option('qemu', { string: true, requiresArg: true, describe: 'QEMU binary or wrapper [searched for in PATH]' });
+  argv.option('qemu', { ...text('qemu'), describe: 'QEMU binary or wrapper [searched for in PATH]' });
 
 /** How to run what is selected. */
 export const runOptions = <T>(argv: Argv<T>) =>
   qemuOption(argv)
-    .option('accel', { choices: accelChoices, default: 'auto' as const, describe: 'Accelerator' })
-    .option('profile', { choices: Object.keys(profiles), describe: 'Recorded back-end that the peer acts as' })
-    .option('jobs', { number: true, requiresArg: true, describe: 'Variants side by side [8 per core]' })
-    .option('repeat', { number: true, requiresArg: true, default: 1, describe: 'Run everything so many times' })
+    .option('accel', { ...choice('accel', accelChoices), default: 'auto' as const, describe: 'Accelerator' })
+    .option('profile', {
+      ...choice('profile', Object.keys(profiles)),
+      describe: 'Recorded back-end that the peer acts as',
+    })
+    .option('jobs', { ...count('jobs'), describe: 'Variants side by side [8 per core]' })
+    .option('repeat', { ...count('repeat'), default: 1, describe: 'Run everything so many times' })
     .option('out', {
-      string: true,
-      requiresArg: true,
+      ...text('out'),
       default: 'reports',
       describe: 'Folder for reports; each run makes its own in it',
     })

@@ -16,15 +16,9 @@ import { UsageError } from './usage-error.js';
 
 const build = (argv: Argv) =>
   runOptions(selectionOptions(argv))
-    .check(({ jobs, repeat }) => {
-      for (const [name, value] of Object.entries({ jobs, repeat }))
-        if (value !== undefined && !(Number.isInteger(value) && value >= 1))
-          throw new UsageError('ERR_USAGE', `--${name} takes a whole number from 1 up, not ${value}`);
-      return true;
-    })
     .example('$0 run', 'everything that this QEMU can run')
-    .example('$0 run server.absence --qemu ./build/qemu-system-x86_64', 'one theme against a build of your own')
-    .example("$0 run 'server.absence.beyond-timer[absence=3.1s,driver=none,leave=close]'", 'one variant');
+    .example('$0 run server --qemu ./my-qemu', 'one theme against a build of your own')
+    .example("$0 run 'leave.many[role=server]'", 'one variant');
 
 export type RunArguments = ReturnType<ReturnType<typeof build>['parseSync']> & { log?: string; logLevel?: LogLevel };
 
@@ -46,12 +40,13 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
   const cases = await readCatalogue(io, argv.cases);
   const variants = selectVariants(cases, argv.selector, { roles: argv.role, machines: argv.machine });
   const path = await findQemu(argv.qemu);
-  const out = makeOut(resolve(io.cwd, argv.out));
   const { signal, end } = interruption(io);
   try {
     const facts = await probe(path);
     log.info({ qemu: facts.path, version: facts.versionText, selected: variants.length }, 'QEMU probed');
     const plan = planFor(variants, facts);
+    // Only now: what is refused leaves no empty folder.
+    const out = makeOut(resolve(io.cwd, argv.out));
     const profile = argv.profile ?? DEFAULT_PROFILE;
     const jobs = argv.jobs ?? defaultJobs();
     const { role: roles, machine: machines, selector: selectors, accel, repeat } = argv;
@@ -74,10 +69,10 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
       selection: { selectors, roles, machines, profiles: [profile], repeat, jobs },
       tester,
       reproduce: ({ id }) => command(['run', id, ...reproduction(argv, facts, profile)]),
+    }).catch((error: unknown) => {
+      throw isFileTrouble(error, out) ? unwritable(out, error) : error;
     });
     return result.exitCode;
-  } catch (error) {
-    throw isFileTrouble(error, out) ? unwritable(out, error) : error;
   } finally {
     end();
   }

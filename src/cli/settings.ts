@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { parse } from 'yaml';
 import { z } from 'zod';
-import { didYouMean } from '../cases/index.js';
+import { CaseError, caseErrors, type Finding, findings, nearest, Source } from '../cases/index.js';
 import { profiles } from '../peer/index.js';
 import { accelChoices, machineTypes } from '../qemu/index.js';
-import { UsageError, type UsageErrorCode } from './usage-error.js';
+import { systemReason } from './system-error.js';
+import { UsageError } from './usage-error.js';
 
 const several = <T extends z.ZodType>(item: T) =>
   z.union([item.transform((one) => [one]), z.array(item).min(1)]) as unknown as z.ZodType<z.output<T>[]>;
@@ -40,7 +40,7 @@ export function configSettings(cwd: string, file?: string): Settings {
   for (const name of file === undefined ? defaultFiles : [file]) {
     const path = resolve(cwd, name);
     const text = readIfThere(path, file !== undefined);
-    if (text !== undefined) return anchored(validate(parseYaml(text, name), name, 'ERR_CONFIG'), dirname(path));
+    if (text !== undefined) return anchored(settingsOf(text, name), dirname(path));
   }
   return {};
 }
@@ -49,22 +49,31 @@ function readIfThere(path: string, asked: boolean): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && !asked) return undefined;
-    throw new UsageError('ERR_CONFIG', `cannot read the configuration file ${path}: ${code}`, undefined, {
-      cause: error,
-    });
+    const cause = error as NodeJS.ErrnoException;
+    if (cause.code === 'ENOENT' && !asked) return undefined;
+    throw new UsageError(
+      'ERR_CONFIG',
+      `cannot read the configuration file ${path}: ${systemReason(cause)}`,
+      undefined,
+      { cause },
+    );
   }
 }
 
-function parseYaml(text: string, name: string): unknown {
+/** JSON is YAML. An empty file sets nothing. Mistakes are told with their place, as those of case files are. */
+function settingsOf(text: string, name: string): Settings {
+  const errors: CaseError[] = [];
   try {
-    // JSON is YAML. An empty file sets nothing.
-    return (parse(text) as unknown) ?? {};
+    const source = Source.parse(name, text);
+    const value = source.value ?? {};
+    const result = settings.safeParse(value);
+    if (result.success) return result.data;
+    errors.push(...caseErrors('ERR_CASE_SHAPE', source, [], settings, value, result.error));
   } catch (error) {
-    const [line = 'not YAML'] = (error as Error).message.split('\n');
-    throw new UsageError('ERR_CONFIG', `${name}: ${line}`, 'JSON or YAML is expected', { cause: error });
+    if (!(error instanceof CaseError)) throw error;
+    errors.push(error);
   }
+  throw new UsageError('ERR_CONFIG', errors[0]!.message);
 }
 
 function anchored({ qemu, out, cases, log, ...rest }: Settings, dir: string): Settings {
@@ -87,29 +96,26 @@ export function environmentSettings(env: NodeJS.ProcessEnv): Settings {
   const given = Object.entries(env).filter(([name, value]) => name.startsWith(PREFIX) && value !== '');
   const raw = given.map(([name, value = '']) => {
     const key = name.slice(PREFIX.length).toLowerCase();
-    if (key === 'jobs' || key === 'repeat') return [key, Number(value)];
+    if (key === 'jobs' || key === 'repeat') return [key, Number.isNaN(Number(value)) ? value : Number(value)];
     if (key === 'role' || key === 'machine' || key === 'cases') return [key, value.split(',')];
     return [key, value];
   });
-  return validate(Object.fromEntries(raw), 'environment', 'ERR_ENVIRONMENT', (key) => PREFIX + key.toUpperCase());
-}
-
-function validate(value: unknown, where: string, code: UsageErrorCode, nameOf = (key: string) => key): Settings {
+  const value = Object.fromEntries(raw) as unknown;
   const result = settings.safeParse(value);
   if (result.success) return result.data;
-  const [issue] = result.error.issues as [z.core.$ZodIssue];
+  throw environmentError(value, result.error.issues[0]!);
+}
+
+const variable = (key: PropertyKey) => PREFIX + String(key).toUpperCase();
+
+function environmentError(value: unknown, issue: z.core.$ZodIssue): UsageError {
   if (issue.code === 'unrecognized_keys') {
     const [unknown = ''] = issue.keys;
-    const hint = didYouMean(unknown, keys)?.replace(
-      /mean (.*)\?/,
-      (_, names: string) => `mean ${names.split(' or ').map(nameOf).join(' or ')}?`,
-    );
-    throw new UsageError(
-      code,
-      `${where}: unknown setting ${nameOf(unknown)}`,
-      hint ?? `known are ${keys.map(nameOf).join(', ')}`,
-    );
+    const near = nearest(unknown, keys).map(variable);
+    const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `known are ${keys.map(variable).join(', ')}`;
+    return new UsageError('ERR_ENVIRONMENT', `environment: there is no ${variable(unknown)}`, hint);
   }
-  const place = issue.path.length > 0 ? `${nameOf(String(issue.path[0]))}: ` : '';
-  throw new UsageError(code, `${where}: ${place}${issue.message}`);
+  const [{ path, expected, got, hint }] = findings(settings, value, issue, []) as [Finding];
+  const message = `environment: ${variable(path[0]!)}: expected ${expected}, got ${got}`;
+  return new UsageError('ERR_ENVIRONMENT', message, hint);
 }

@@ -1,7 +1,7 @@
 import type { Ms, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { servedSessions, servedTogether, serviceStart, sessionViews } from './sessions.js';
+import { closedLate, servedSessions, serviceStart, sessionViews } from './sessions.js';
 import { horizon, type Span, spent, uncovered } from './timing.js';
 
 /** TCPChardevState of QEMU's chardev/char-socket.c. */
@@ -44,34 +44,39 @@ const WATCH_MS = 1000;
 
 /** The states that a timeline shows. A session counts from QEMU's first message on it (server) or its dial (client). */
 export function observe(t: Timeline): ChardevHistory {
-  const moves = servedSessions(t).flatMap((view) => {
-    const up = serviceStart(view);
-    if (!up) return [];
-    return [
-      { seq: up.seq, t: up.t, session: view.session, up: true },
-      ...(view.close ? [{ seq: view.close.seq, t: view.close.t, session: view.session, up: false }] : []),
-    ];
+  const served = sessionViews(t).flatMap((view) => {
+    const start = serviceStart(view);
+    return start ? [{ view, start }] : [];
   });
-  moves.sort((a, b) => a.seq - b.seq);
-  const sequence: Observation[] = moves.flatMap(({ t: at, seq, session, up }) =>
-    (up ? (['CONNECTING', 'CONNECTED'] as const) : (['DISCONNECTED'] as const)).map((state) => ({
-      state,
-      t: at,
-      seq,
-      session,
-    })),
-  );
-  return { sequence, illegal: [...twoAtOnce(t), ...contradictions(t)] };
+  const sequence = served
+    .flatMap(({ view, start }): (Observation & { order: number })[] => {
+      const { session, close } = view;
+      const up = { t: start.t, seq: start.seq, session, order: start.seq };
+      const states = [
+        { ...up, state: 'CONNECTING' as const },
+        { ...up, state: 'CONNECTED' as const },
+      ];
+      if (!close) return states;
+      // An end that the tester noticed late was there when the next connection began.
+      const next = served.find((other) => other.start.seq > start.seq && closedLate(t, view, other.start))?.start.seq;
+      const order = Math.min(close.seq, next === undefined ? Infinity : next - 0.5);
+      return [...states, { state: 'DISCONNECTED', t: close.t, seq: close.seq, session, order }];
+    })
+    .sort((a, b) => a.order - b.order)
+    .map(({ order: _, ...observation }) => observation);
+  return { sequence, illegal: [...missteps(sequence), ...contradictions(t)] };
 }
 
-/** A connection while another was served: CONNECTED can only go to DISCONNECTED. */
-function twoAtOnce(t: Timeline): IllegalTransition[] {
-  return servedTogether(t).map(({ first, second, start }) => ({
-    from: 'CONNECTED',
-    to: 'CONNECTING',
-    seen: `session ${second.session} was served while session ${first.session} was`,
-    events: [...new Set([first.open.seq, second.open.seq, start.seq])],
-  }));
+/** Where a sequence leaves the table; it goes on from the state that was observed. */
+function missteps(sequence: readonly Observation[]): IllegalTransition[] {
+  return sequence.flatMap((to, i) => {
+    const from = sequence[i - 1];
+    const state = from?.state ?? 'DISCONNECTED';
+    if (legalTransitions[state].includes(to.state)) return [];
+    const what = to.state === 'DISCONNECTED' ? 'ended' : 'was served';
+    const seen = `session ${to.session} ${what} while ${from ? `session ${from.session}` : 'the chardev'} was ${state}`;
+    return { from: state, to: to.state, seen, events: [...new Set([...(from ? [from.seq] : []), to.seq])] };
+  });
 }
 
 /** The chardev's own word against the connections that there were. */

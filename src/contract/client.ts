@@ -2,7 +2,7 @@ import type { EventOf, Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { type Loss, losses } from './sessions.js';
+import { closedLate, type Loss, losses, sessionViews } from './sessions.js';
 import { horizon, type Span, spent } from './timing.js';
 
 /** Timers of QEMU and the tester's clock round differently; measured 1000-1010 ms for 1000. */
@@ -156,7 +156,8 @@ export const R14: Requirement = {
     const spawn = t.first('qemu.spawn');
     const listen = t.first('peer.listen', (e) => !e.decoy);
     if (!spawn || (listen && listen.seq < spawn.seq)) return notApplicable('the peer was there before QEMU');
-    const open = t.first('session.open');
+    const first = sessionViews(t)[0];
+    const open = first?.open;
     const exit = t.first('qemu.exit');
     const refused = t.first('qemu.stderr', ({ line }) => /failed to connect/i.test(line));
     if (!open && exit && exit.asked === undefined && refused) {
@@ -170,9 +171,10 @@ export const R14: Requirement = {
         listen.seq,
         ...(open ? [open.seq] : []),
       ]);
-    if (!open) return notApplicable('the peer did not listen long enough');
-    const firstClose = t.first('session.close', (close) => close.session === open.session);
-    const beside = t.all('session.open').filter((e) => e.seq > open.seq && e.seq < (firstClose?.seq ?? Infinity));
+    if (!first || !open) return notApplicable('the peer did not listen long enough');
+    const beside = t
+      .all('session.open')
+      .filter((e) => e.seq > open.seq && e.seq < (first.close?.seq ?? Infinity) && !closedLate(t, first, e));
     if (beside.length > 0)
       return broken('violation', `${counted(beside.length + 1, 'connection')} at the start instead of one`, [
         open.seq,

@@ -40,6 +40,14 @@ export function periodAt(t: Timeline, seq: number): DriverPeriod {
   return periods.find((period) => seq > period.fromSeq && seq <= period.toSeq) ?? periods.at(-1)!;
 }
 
+/**
+ * From which event on rings are set up for the driver of a period: its FEATURES_OK. A reset is recorded at its own time, and
+ * what QEMU had sent for the driver before it may be recorded after it.
+ */
+export function negotiatedSeq({ features, fromSeq }: DriverPeriod): number {
+  return features?.seq ?? fromSeq;
+}
+
 /** The features that the guest accepted in a period; undefined before FEATURES_OK. */
 export function acceptedIn(period: DriverPeriod): bigint | undefined {
   return toBig(period.features?.accepted);

@@ -39,15 +39,15 @@ function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
   };
 }
 
-/** Once the rings of a session run, a link that was seen down must come up. */
+/** Once the rings of a session run, a link that is seen down must come up; the first look may come after them. */
 function missedUps(t: Timeline): Break[] {
   return servedSessions(t).flatMap((view) => {
     const running = allRunning(t, view);
     if (!running) return [];
-    const before = t.last('driver.link', () => true, running.seq);
-    if (!before || before.up) return [];
-    const up = t.first('driver.link', (e) => e.up, running.seq);
+    const look = t.last('driver.link', () => true, running.seq) ?? t.first('driver.link');
     const reset = t.first('driver.reset', () => true, running.seq);
+    if (!look || look.up || look.seq > Math.min(reset?.seq ?? Infinity, view.toSeq)) return [];
+    const up = t.first('driver.link', (e) => e.up, running.seq);
     const until = Math.min(up?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
     const wait = spent(t, running.t, Math.max(running.t, until));
     if (wait <= LINK_MS) return [];
@@ -114,10 +114,10 @@ export const R31: Requirement = {
     if (t.first('qmp.command', (command) => command.execute === 'set_link'))
       return notApplicable('the link was set by command');
     const lost = losses(t).filter((loss) => loss.close.seq > first.seq && ranToTheEnd(t, loss.view));
-    if (lost.length === 0) return notApplicable('no connection with running rings was lost');
     const downs = lost.map((loss) => missedDown(t, loss));
     const changes = links.filter((link, i) => i > 0 && link.up !== links[i - 1]!.up);
     const breaks = [...downs.flatMap((result) => result.breaks), ...missedUps(t), ...surplus(t, first, changes)];
+    if (breaks.length === 0 && lost.length === 0) return notApplicable('no connection with running rings was lost');
     const seen = downs.flatMap(({ down }) => down?.seq ?? []);
     return judged(
       breaks,

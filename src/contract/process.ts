@@ -1,8 +1,8 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { losses, sessionViews, unanswered } from './sessions.js';
-import { horizon, spent, uncovered } from './timing.js';
+import { expectsReply, losses, owed, replyTo, servedSessions, sessionViews } from './sessions.js';
+import { horizon, START_MS, spent, uncovered } from './timing.js';
 
 /** QMP is served by the same main loop as the chardev; an idle one answers in well under a millisecond. */
 const QMP_ANSWER_MS = 1000;
@@ -81,21 +81,48 @@ function beats(t: Timeline): Beat[] {
   return [...answered, ...silent.map(({ since, seq }) => ({ from: since, to: Infinity, seq }))];
 }
 
+/**
+ * QEMU's start-up waits for one complete handshake (net_vhost_user_init) and then goes on, with or without the peer: QMP must
+ * come. A handshake whose last message was left unanswered is not complete to QEMU.
+ */
+function stuckAtStart(t: Timeline): Break[] {
+  const complete = servedSessions(t).flatMap((view) => {
+    const last = view.handshake.complete;
+    return last && (!expectsReply(last) || replyTo(view, last)) ? last : [];
+  })[0];
+  if (!complete) return [];
+  const ready = t.first('qmp.ready');
+  const until = Math.min(ready?.t ?? Infinity, horizon(t).t);
+  const wait = uncovered({ from: complete.t, to: until }, owed(t)).reduce(
+    (sum, part) => sum + spent(t, part.from, part.to),
+    0,
+  );
+  if (wait <= START_MS) return [];
+  const what = ready ? 'was ready only' : 'was not ready';
+  const seen = `QMP ${what} ${ms(wait)} after the handshake of session ${complete.session}`;
+  return [{ kind: 'hang', seen, events: ready ? [complete.seq, ready.seq] : [complete.seq] }];
+}
+
 export const R2: Requirement = {
   id: 'R2',
   title: 'The control plane answers without a peer',
-  sentence: 'QMP answers while no peer is connected, and again soon after a silent peer closed its connection.',
+  sentence:
+    'QMP is there after the first handshake, answers while no peer is connected, and again soon after a silent peer closed its connection.',
   level: 'must',
   label: 'contract',
-  sources: ['qemu:net/vhost-user.c#net_vhost_user_event', 'defect:main-loop-stuck-on-silent-backend'],
-  allowed: `An answer within ${QMP_ANSWER_MS} ms; the time while a peer is connected does not count, since QEMU waits for a peer's replies without limit.`,
+  sources: [
+    'qemu:net/vhost-user.c#net_vhost_user_init',
+    'qemu:net/vhost-user.c#net_vhost_user_event',
+    'defect:main-loop-stuck-on-silent-backend',
+  ],
+  allowed: `At start-up ${START_MS} ms from the first complete handshake, less what the peer took to answer; then an answer within ${QMP_ANSWER_MS} ms; the time while a peer is connected does not count, since QEMU waits for a peer's replies without limit.`,
   judge(t) {
     const ready = t.first('qmp.ready');
     const all = beats(t);
-    if (!ready || all.length === 0) return notApplicable('QMP was not asked');
+    const breaks = stuckAtStart(t);
+    if (!ready || all.length === 0) return judged(breaks, notApplicable('QMP was not asked'));
     const end = horizon(t).t;
     const connected = sessionViews(t).map((view) => ({ from: view.open.t, to: view.to }));
-    const breaks: Break[] = [];
     let worst = 0;
     for (const beat of all) {
       for (const idle of uncovered({ from: Math.max(beat.from, ready.t), to: Math.min(beat.to, end) }, connected)) {
@@ -174,11 +201,7 @@ export const R4: Requirement = {
       if (exit.asked === 'kill') return notApplicable('QEMU was killed without having been asked to quit');
       return hold('QEMU quit with exit code 0', events);
     }
-    const owed = sessionViews(t).flatMap((view) => {
-      const message = unanswered(view);
-      return message ? [{ from: message.t, to: view.to }] : [];
-    });
-    const wait = uncovered({ from: quit.t, to: exit.t }, owed).reduce(
+    const wait = uncovered({ from: quit.t, to: exit.t }, owed(t)).reduce(
       (sum, part) => sum + spent(t, part.from, part.to),
       0,
     );

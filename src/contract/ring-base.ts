@@ -1,7 +1,7 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { bit, VIRTIO_F_RING_PACKED } from '../wire/index.js';
 import { numberIn } from './body.js';
-import { acceptedIn, driverPeriods, periodAt } from './guest-state.js';
+import { acceptedIn, driverPeriods } from './guest-state.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { ringOf } from './sessions.js';
@@ -26,16 +26,17 @@ function reported(t: Timeline, ring: number, afterSeq: number, beforeSeq: number
 
 /**
  * Where a ring has to go on.
- * After a reset of the driver: at 0, unless QEMU itself used the ring meanwhile. After an orderly stop: where the peer
+ * After a reset, for the driver that negotiated anew: at 0, unless QEMU itself used the ring meanwhile. After an orderly stop: where the peer
  * said, or at the used index, which QEMU advances by itself while the ring is stopped, and which is all it has when the
  * answer got lost with the connection. After a loss: at the used index (vhost_virtqueue_stop, restore_last_avail_idx).
  */
 function expected(t: Timeline, start: EventOf<'ring.start'>): Expectation {
-  const { fromSeq } = periodAt(t, start.seq);
-  const previous = t.last('ring.start', (e) => e.ring === start.ring && e.seq > fromSeq, start.seq);
+  // A start that is recorded between a reset and FEATURES_OK was sent before the reset.
+  const since = t.last('driver.features', () => true, start.seq)?.seq ?? -1;
+  const previous = t.last('ring.start', (e) => e.ring === start.ring && e.seq > since, start.seq);
   const used = start.usedIdx;
   if (!previous) {
-    const touched = t.first('packets.completed', (e) => 2 * e.pair + 1 === start.ring && e.seq < start.seq, fromSeq);
+    const touched = t.first('packets.completed', (e) => 2 * e.pair + 1 === start.ring && e.seq < start.seq, since);
     return touched && used !== undefined
       ? { values: [used], why: 'the used index' }
       : { values: [0], why: 'a fresh ring' };

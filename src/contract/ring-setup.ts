@@ -1,8 +1,8 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { driverPeriods, freeSince, periodAt, ringsOf } from './guest-state.js';
+import { driverPeriods, freeSince, negotiatedSeq, periodAt, ringsOf } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { ringSpans } from './ring-spans.js';
+import { spansOf } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, unanswered } from './sessions.js';
 import { horizon, spent } from './timing.js';
 
@@ -39,6 +39,7 @@ function negotiated(t: Timeline, message: Message): boolean {
 function misplaced(t: Timeline, view: SessionView): Break[] {
   const seen = new Set<string>();
   const rings = new Map<number, Set<string>>();
+  const started = new Set<number>();
   let kicked: number | undefined;
   const wrong = (message: Message, why: string): Break[] => [
     {
@@ -57,6 +58,11 @@ function misplaced(t: Timeline, view: SessionView): Break[] {
     } else if (message.name === 'GET_VRING_BASE') {
       rings.delete(ring);
       if (ring === kicked) kicked = undefined;
+      // Every start sends the features anew, and the table too unless it is told in changes (vhost_dev_start).
+      if (started.delete(ring) && started.size === 0) {
+        seen.delete('SET_FEATURES');
+        if (!seen.has('ADD_MEM_REG')) seen.delete('memory');
+      }
     } else if (message.name === 'SET_VRING_CALL' && ring === kicked) kicked = undefined;
     else if (perRing.has(message.name)) {
       if (!seen.has('memory')) return wrong(message, 'before the memory table');
@@ -67,6 +73,7 @@ function misplaced(t: Timeline, view: SessionView): Break[] {
       const missing = beforeKick.filter((name) => !have.has(name));
       if (missing.length > 0) return wrong(message, `of ring ${ring} without ${missing.join(' and ')}`);
       kicked = ring;
+      started.add(ring);
     }
     seen.add(message.name);
   }
@@ -79,12 +86,13 @@ function overdue(t: Timeline, view: SessionView): { started: number; breaks: Bre
   const breaks: Break[] = [];
   let started = 0;
   if (!complete) return { started, breaks };
-  for (const { ready, fromSeq, toSeq, to } of driverPeriods(t)) {
+  for (const period of driverPeriods(t)) {
+    const { ready, toSeq, to } = period;
     if (!ready || ready.seq > view.toSeq || toSeq < complete.seq) continue;
     const until = Math.min(view.to, to, horizon(t).t);
     const free = freeSince(t, view.toSeq);
     for (const { index } of ringsOf(ready)) {
-      const start = t.first('ring.start', (e) => e.session === view.session && e.ring === index, fromSeq);
+      const start = t.first('ring.start', (e) => e.session === view.session && e.ring === index, negotiatedSeq(period));
       if (start && start.seq < toSeq) started++;
       else if (free === undefined || unanswered(view)) continue;
       const from = Math.max(complete.t, ready.t, free ?? 0);
@@ -129,20 +137,29 @@ export const R20: Requirement = {
   },
 };
 
-/** Rings of the driver that were started and then not enabled, or late. */
+/** Rings of the driver that were started and then not enabled, or late; every start counts. */
 function disabled(t: Timeline, view: SessionView): { enabled: number; breaks: Break[] } {
   const breaks: Break[] = [];
   let enabled = 0;
-  for (const { ready, toSeq, to } of driverPeriods(t)) {
+  for (const period of driverPeriods(t)) {
+    const { ready, toSeq, to } = period;
     if (!ready || ready.seq > view.toSeq || toSeq < view.open.seq) continue;
     const until = Math.min(view.to, to, horizon(t).t);
-    for (const { index } of ringsOf(ready)) {
-      const start = t.first('ring.start', (e) => e.session === view.session && e.ring === index, view.open.seq);
-      if (!start || start.seq > toSeq) continue;
-      const running = ringSpans(t).find((span) => span.session === view.session && span.ring === index);
-      if (running && running.fromSeq < toSeq) enabled++;
+    const used = new Set(ringsOf(ready).map(({ index }) => index));
+    const starts = t
+      .all('ring.start')
+      .filter((e) => e.session === view.session && e.seq > negotiatedSeq(period) && e.seq < toSeq && used.has(e.ring));
+    for (const start of starts) {
+      const index = start.ring;
+      const stop = t.first('ring.stop', (e) => e.session === view.session && e.ring === index, start.seq);
+      const running = spansOf(t, index).find(
+        (span) => span.session === view.session && span.toSeq > start.seq && span.fromSeq < (stop?.seq ?? Infinity),
+      );
+      if (running) enabled++;
+      else if (unanswered(view)) continue;
       const from = Math.max(start.t, ready.t);
-      const wait = spent(t, from, Math.max(from, Math.min(running?.from ?? Infinity, until)));
+      const over = Math.min(running?.from ?? Infinity, stop?.t ?? Infinity, until);
+      const wait = spent(t, from, Math.max(from, over));
       if (wait <= RINGS_MS) continue;
       const what = running ? `enabled it only after` : `did not enable it in`;
       const seen = `session ${view.session}: QEMU started ring ${index} and ${what} ${ms(wait)}`;

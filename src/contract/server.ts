@@ -1,15 +1,15 @@
-import type { Timeline } from '../timeline/index.js';
+import type { Ms, Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { losses, type SessionView, servedTogether, sessionViews } from './sessions.js';
-import { horizon, type Span, spent, uncovered } from './timing.js';
+import { horizon, type Span, START_MS, spent, uncovered } from './timing.js';
 
 /** From the moment a connection is QEMU's to serve to its first message; measured 0.2-0.6 ms. */
 const SERVE_MS = 1000;
 
-/** Rounds of the watch on the socket path: a change is seen this much later. */
-const PATH_WATCH_MS = 500;
+/** A connection of the tester's that QEMU accepts only after its end looks like QEMU's own for a moment; its own would stay. */
+const SELF_DIAL_MS = 1000;
 
 const isServer = (t: Timeline): boolean => contextOf(t)?.role === 'server';
 
@@ -25,12 +25,12 @@ function waited(t: Timeline, view: SessionView): boolean {
 }
 
 /** A break when a session whose turn had come got no message within the bound; the wait otherwise. */
-function service(t: Timeline, view: SessionView): { wait: number; overdue?: Break } {
+function service(t: Timeline, view: SessionView, bound: Ms): { wait: number; overdue?: Break } {
   const from = turn(t, view);
   const first = view.received[0];
   const end = first?.t ?? Math.min(view.to, horizon(t).t);
   const wait = spent(t, from, Math.max(from, end));
-  if (wait <= SERVE_MS) return { wait };
+  if (wait <= bound) return { wait };
   const what = first ? `got its first message after ${ms(wait)}` : `got no message in ${ms(wait)}`;
   const events = [view.open.seq, ...(first ? [first.seq] : view.close ? [view.close.seq] : [])];
   return { wait, overdue: { kind: first ? 'violation' : 'hang', seen: `session ${view.session} ${what}`, events } };
@@ -53,8 +53,10 @@ export const R6: Requirement = {
       seen: `session ${second.session} was served while session ${first.session} was open`,
       events: [first.open.seq, second.open.seq, start.seq],
     }));
-    const services = waiting.map((view) => service(t, view));
-    breaks.push(...services.flatMap(({ overdue }) => overdue ?? []));
+    for (const view of waiting) {
+      const { overdue } = service(t, view, SERVE_MS);
+      breaks.push(...(overdue ? [overdue] : []), ...dropped(t, view));
+    }
     const served = waiting.filter((view) => view.received.length > 0).length;
     return judged(
       breaks,
@@ -68,44 +70,56 @@ export const R6: Requirement = {
 
 export const R7: Requirement = {
   id: 'R7',
-  title: 'The listener is back at once',
-  sentence: 'After a peer closed its connection a listening QEMU serves a new one without delay, any number of times.',
+  title: 'The listener serves, and is back at once',
+  sentence:
+    'A listening QEMU serves its first peer, and after a peer closed its connection a new one without delay, any number of times.',
   level: 'must',
   label: 'contract',
-  sources: ['qemu:chardev/char-socket.c#tcp_chr_disconnect_locked'],
-  allowed: `The dial succeeds and the first message comes within ${SERVE_MS} ms.`,
+  sources: [
+    'qemu:chardev/char-socket.c#tcp_chr_wait_connected',
+    'qemu:chardev/char-socket.c#tcp_chr_disconnect_locked',
+  ],
+  allowed: `The first message comes within ${START_MS} ms to the first peer, which finds QEMU starting up; after that every dial succeeds, and it comes within ${SERVE_MS} ms.`,
   judge(t) {
     if (!isServer(t)) return notApplicable('QEMU does not listen');
-    const firstLoss = losses(t)[0];
-    if (!firstLoss) return notApplicable('no connection was lost');
-    const end = horizon(t);
-    const decoys = decoySpans(t, 0);
-    const breaks: Break[] = t
-      .all('peer.dial-failed')
-      .filter((dial) => dial.seq > firstLoss.close.seq && dial.t < end.t)
-      .filter((dial) => dial.code === 'ECONNREFUSED' || dial.code === 'ENOENT')
-      .filter((dial) => !decoys.some((span) => span.from <= dial.t && dial.t <= span.to))
-      .map((dial) => ({
-        kind: 'violation',
-        seen: `a dial ${ms(dial.t - firstLoss.close.t)} after the first loss failed with ${dial.code}`,
-        events: [firstLoss.close.seq, dial.seq],
-      }));
-    const returns = sessionViews(t).filter((view) => view.open.seq > firstLoss.close.seq && !waited(t, view));
-    const services = returns.map((view) => service(t, view));
-    breaks.push(...services.flatMap(({ overdue }) => overdue ?? []), ...returns.flatMap((view) => dropped(t, view)));
-    if (breaks.length === 0 && returns.length === 0) return notApplicable('no peer came back');
+    const views = sessionViews(t).filter((view) => !waited(t, view));
+    const services = views.map((view, i) => service(t, view, i === 0 ? START_MS : SERVE_MS));
+    const breaks: Break[] = [
+      ...refused(t),
+      ...services.flatMap(({ overdue }) => overdue ?? []),
+      ...views.flatMap((view) => dropped(t, view)),
+    ];
+    if (breaks.length === 0 && views.length === 0) return notApplicable('nobody connected');
     const slowest = Math.max(0, ...services.map(({ wait }) => wait));
     return judged(
       breaks,
       hold(
-        `${counted(returns.length, 'return')}, first message after at most ${ms(slowest)}`,
-        returns.map((view) => view.open.seq),
+        `first peer and ${counted(views.length - 1, 'return')}, first message after at most ${ms(slowest)}`,
+        views.map((view) => view.open.seq),
       ),
     );
   },
 };
 
-/** QEMU accepted a returning peer and closed without a word. */
+/** Dials that found no listener once there had been one: after a loss. */
+function refused(t: Timeline): Break[] {
+  const lost = losses(t)[0]?.close;
+  if (!lost) return [];
+  const end = horizon(t);
+  const decoys = decoySpans(t);
+  return t
+    .all('peer.dial-failed')
+    .filter((dial) => dial.seq > lost.seq && dial.t < end.t)
+    .filter((dial) => dial.code === 'ECONNREFUSED' || dial.code === 'ENOENT')
+    .filter((dial) => !decoys.some((span) => span.from <= dial.t && dial.t <= span.to))
+    .map((dial) => ({
+      kind: 'violation',
+      seen: `a dial ${ms(dial.t - lost.t)} after the first loss failed with ${dial.code}`,
+      events: [lost.seq, dial.seq],
+    }));
+}
+
+/** QEMU let a peer connect and closed without a word. */
 function dropped(t: Timeline, view: SessionView): Break[] {
   if (view.received.length > 0 || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
   const seen = `QEMU closed session ${view.session} without a message`;
@@ -119,16 +133,12 @@ export const R8: Requirement = {
   level: 'must',
   label: 'regression',
   sources: ['qemu:chardev/char-socket.c#qmp_chardev_open_socket', 'defect:server-self-connect-after-R'],
-  allowed: 'No connection to its own socket, nor to another that stands at its path.',
+  allowed: `No connection to its own socket that stands for ${SELF_DIAL_MS} ms, nor any to another that stands at its path.`,
   judge(t) {
     if (!isServer(t)) return notApplicable('QEMU does not listen');
     const pid = t.first('qemu.spawn')?.pid;
     const breaks: Break[] = [
-      ...t.all('self-dial').map((dial) => ({
-        kind: 'violation' as const,
-        seen: `QEMU dialled its own socket${afterLoss(t, dial)}`,
-        events: [dial.seq],
-      })),
+      ...selfDials(t),
       ...t
         .all('decoy.accept')
         .filter((accept) => pid === undefined || accept.pid === pid)
@@ -152,19 +162,27 @@ export const R8: Requirement = {
   },
 };
 
+/** The first connection at QEMU's socket that stood longer than one of the tester's does. It is seen again at every look. */
+function selfDials(t: Timeline): Break[] {
+  const dial = t.first('self-dial', (e) => spent(t, e.since, e.t) >= SELF_DIAL_MS);
+  if (!dial) return [];
+  const seen = `QEMU dialled its own socket${afterLoss(t, { t: dial.since, seq: dial.seq })}`;
+  return [{ kind: 'violation', seen, events: [dial.seq] }];
+}
+
 const afterLoss = (t: Timeline, event: { t: number; seq: number }): string => {
   const loss = t.last('session.close', () => true, event.seq);
   return loss ? ` ${ms(event.t - loss.t)} after session ${loss.session} ended` : '';
 };
 
-/** When a listener of the tester's stood at QEMU's path; `margin` is added on both sides. */
-function decoySpans(t: Timeline, margin: number): Span[] {
+/** When a listener of the tester's stood at QEMU's path. */
+function decoySpans(t: Timeline): Span[] {
   return t
     .all('peer.listen')
     .filter((listen) => listen.decoy)
     .map((listen) => {
       const end = t.first('peer.unlisten', (unlisten) => unlisten.decoy === true, listen.seq);
-      return { from: listen.t - margin, to: (end?.t ?? Infinity) + margin };
+      return { from: listen.t, to: end?.t ?? Infinity };
     });
 }
 
@@ -175,20 +193,16 @@ export const R9: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:chardev/char-socket.c#tcp_chr_disconnect_locked'],
-  allowed: 'One inode from first sight to quit; while the tester put a decoy in its place nothing is judged.',
+  allowed: 'One inode from first sight to quit; while the tester put a decoy in its place nobody looks.',
   judge(t) {
     if (!isServer(t)) return notApplicable('QEMU does not listen');
     const sights = t.all('socket.path');
     const first = sights.find((sight) => sight.inode !== undefined);
     if (!first) return notApplicable('the socket path was never seen');
     const end = horizon(t);
-    const decoys = decoySpans(t, PATH_WATCH_MS);
-    // A change counts at its own time, or when the decoy that covers it is gone.
-    const breaks: Break[] = sights.flatMap((sight, i) => {
-      if (sight.seq <= first.seq || (sight.inode === first.inode && sight.born === first.born)) return [];
-      const until = Math.min(sights[i + 1]?.t ?? Infinity, end.t);
-      const [bare] = uncovered({ from: sight.t, to: until }, decoys);
-      if (!bare) return [];
+    const breaks: Break[] = sights.flatMap((sight) => {
+      if (sight.seq <= first.seq || sight.t >= end.t) return [];
+      if (sight.inode === first.inode && sight.born === first.born) return [];
       const seen =
         sight.inode === undefined
           ? 'the socket path vanished'

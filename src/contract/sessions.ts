@@ -2,7 +2,7 @@ import type { Event, EventOf, Ms, SessionSpan, Timeline } from '../timeline/inde
 import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '../wire/index.js';
 import { atLeast, bigIn, contextOf, numberIn } from './body.js';
 import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
-import { horizon, perTimeline } from './timing.js';
+import { horizon, perTimeline, type Span } from './timing.js';
 
 /** One session with its messages. */
 export interface SessionView extends SessionSpan {
@@ -84,6 +84,16 @@ export function unanswered(view: SessionView): EventOf<'wire.recv'> | undefined 
   return last && expectsReply(last) && !replyTo(view, last) ? last : undefined;
 }
 
+/** When the peer of some session owed QEMU an answer that QEMU waited for. */
+export function owed(t: Timeline): Span[] {
+  return sessionViews(t).flatMap((view) =>
+    view.received.flatMap((message, i) => {
+      if (!expectsReply(message)) return [];
+      return { from: message.t, to: replyTo(view, message)?.t ?? view.received[i + 1]?.t ?? view.to };
+    }),
+  );
+}
+
 /** From when QEMU holds a session: its own dial, or its first message on one that it accepted. */
 export function serviceStart(view: SessionView): EventOf<'session.open'> | EventOf<'wire.recv'> | undefined {
   return view.open.by === 'accept' ? view.open : view.received[0];
@@ -105,7 +115,7 @@ export function servedTogether(t: Timeline): { first: SessionView; second: Sessi
 }
 
 /** Whether the session was in fact over at `start`: closed by the front-end, silent since, recorded right after. */
-function closedLate(t: Timeline, view: SessionView, start: Event): boolean {
+export function closedLate(t: Timeline, view: SessionView, start: Event): boolean {
   return (
     view.close?.by === 'front-end' &&
     view.close.t - start.t <= NOTICE_MS + t.starved(start.t, view.close.t) &&

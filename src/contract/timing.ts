@@ -7,10 +7,13 @@ export interface Span {
 }
 
 /**
- * A process that dies takes its sockets down first; its exit is recorded when the kernel is done with it (a core dump
- * comes in between). What happens this long before an exit that nobody asked for belongs to the death.
+ * A process that a signal kills is dumped first: it answers nothing while its sockets still stand. Then they close, and last
+ * its exit is seen. What happens this long before an exit that nobody asked for belongs to the death.
  */
 const DEATH_MS = 1000;
+
+/** How long a QEMU that starts up may keep waiting who depends on it; measured 30 ms, 700 ms on a busy machine. */
+export const START_MS = 5000;
 
 /** How long a wait of QEMU's took, less what the machine took (see Timeline.starved). */
 export function spent(t: Timeline, from: Ms, to: Ms): Ms {

@@ -27,11 +27,7 @@ export const T1: Requirement = {
     'Packets flow in both directions on every queue pair while the rings run, before any loss and after every return.',
   level: 'must',
   label: 'contract',
-  sources: [
-    'qemu:hw/net/vhost_net.c#vhost_net_start',
-    'defect:tx-kick-suppressed-by-qemu',
-    'defect:vring-base-not-from-used-idx',
-  ],
+  sources: ['qemu:hw/net/vhost_net.c#vhost_net_start', 'defect:vring-base-not-from-used-idx'],
   allowed: `Every awaited burst arrives completely; a stall counts when all rings ran for ${FLOW_MS} ms of it.`,
   judge(t) {
     const firstLoss = losses(t)[0]?.close.seq ?? Infinity;

@@ -5,8 +5,7 @@ export type PeerErrorCode =
   | 'ERR_RING'
   | 'ERR_NOT_OFFERED'
   | 'ERR_PROTOCOL'
-  | 'ERR_NO_SESSION'
-  | 'ERR_NO_UNREAD';
+  | 'ERR_NO_SESSION';
 
 /** The front-end broke the protocol, or the peer was asked for what its state does not allow. */
 export class PeerError extends Error {

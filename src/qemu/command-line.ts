@@ -1,5 +1,5 @@
 import type { Role } from '../timeline/index.js';
-import { accelerators, type NeededType, type QemuFacts } from './facts.js';
+import { accelerators, atLeast, type NeededType, type QemuFacts } from './facts.js';
 import { QemuError } from './qemu-error.js';
 
 /** The chardev that carries vhost-user, as QMP's query-chardev names it. */
@@ -39,7 +39,7 @@ export interface CommandLineOptions {
 
 /**
  * The second I/O APIC of microvm, where its devices would interrupt, has no name by which qtest could intercept it; without it
- * the first one serves them. The option came with it, in 5.2 (hw/i386/microvm.c).
+ * the first one serves them. It came in 6.0 (hw/i386/microvm.c).
  */
 const ONE_IOAPIC = ',ioapic2=off';
 const MIB = 1 << 20;
@@ -67,7 +67,7 @@ export function commandLine(options: CommandLineOptions): string[] {
     '-no-user-config',
     ...['-display', 'none'],
     ...['-accel', accelerator(facts, options.accel)],
-    ...['-machine', `${machine}${machine === 'microvm' ? ONE_IOAPIC : ''},memory-backend=mem`],
+    ...['-machine', `${machine}${machine === 'microvm' && atLeast(facts, 6, 0) ? ONE_IOAPIC : ''},memory-backend=mem`],
     ...['-m', memory],
     ...['-object', `memory-backend-memfd,id=mem,size=${memory},share=on`],
     ...['-bios', options.biosPath],

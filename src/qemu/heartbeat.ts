@@ -10,8 +10,6 @@ export interface HeartbeatOptions {
   intervalMs: Ms;
   /** An answer that takes longer is recorded as qmp.silent. */
   boundMs: Ms;
-  /** Called after each answer with QEMU's run state. */
-  onBeat?: (status: string) => void;
 }
 
 /**
@@ -53,14 +51,13 @@ export class Heartbeat {
   }
 
   async #ask(sent: Ms): Promise<void> {
-    const { qmp, recorder, intervalMs, boundMs, onBeat } = this.#o;
+    const { qmp, recorder, intervalMs, boundMs } = this.#o;
     // When it was us who were late, the answer may lie unread in the socket: it is read before setImmediate's turn.
     const bound = setTimeout(() => setImmediate(() => this.#noteSilence(sent)), boundMs);
     try {
       const status = runState(await qmp.execute('query-status', undefined, { silent: true }));
       if (this.#stopped) return;
       recorder.record({ type: 'qmp.heartbeat', sent, latency: recorder.now() - sent, status });
-      onBeat?.(status);
       this.#next = setTimeout(() => this.#run(), intervalMs);
     } finally {
       this.#pending = undefined;

@@ -78,7 +78,8 @@ export class QemuProcess {
   /** Output was read to its end. */
   readonly #drained: Promise<void>;
   #executable: string;
-  #asked: 'quit' | 'kill' | undefined;
+  #quitSent = false;
+  #killSent = false;
 
   /** Made by launch(). */
   constructor(child: ChildProcess, { path, cwd, recorder }: LaunchOptions, qmp: Dialled, qtest: Dialled | undefined) {
@@ -93,7 +94,8 @@ export class QemuProcess {
     for (const stream of [child.stderr!, child.stdout!]) this.#stderr.read(stream);
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        const exit = { code, signal, ...(this.#asked && { asked: this.#asked }) };
+        const asked = this.#askedFor(signal);
+        const exit = { code, signal, ...(asked && { asked }) };
         recorder.record({ type: 'qemu.exit', ...exit });
         resolve(exit);
       });
@@ -117,7 +119,8 @@ export class QemuProcess {
   quit(): void {
     this.qmp
       .then((qmp) => {
-        this.#asked ??= 'quit';
+        if (!qmp.connected) return undefined;
+        this.#quitSent = true;
         return qmp.execute('quit');
       })
       // Gone already, or gone before it answered.
@@ -127,7 +130,7 @@ export class QemuProcess {
   /** Kills QEMU; resolves when it is dead. */
   async kill(): Promise<void> {
     if (this.#running) {
-      this.#asked = 'kill';
+      this.#killSent = true;
       process.kill(-this.pid, 'SIGKILL');
     }
     await this.exited;
@@ -143,6 +146,12 @@ export class QemuProcess {
         (opened) => opened.close(),
         () => {},
       );
+  }
+
+  /** What made it end, not what was sent last: a QEMU that is dumping core when it is killed died of something else. */
+  #askedFor(signal: NodeJS.Signals | null): 'quit' | 'kill' | undefined {
+    if (this.#killSent && signal === 'SIGKILL') return 'kill';
+    return this.#quitSent ? 'quit' : undefined;
   }
 
   get #running(): boolean {

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Requirement } from '../contract/index.js';
 import type { Reporter, RunResult, VariantResult } from '../runner/index.js';
-import { formatMs, printable } from './format.js';
+import { count, formatMs, printable } from './format.js';
 import { type Paint, paint, wantsColour } from './paint.js';
 import { Tally } from './progress.js';
 import { renderSummary } from './summary.js';
@@ -47,7 +47,7 @@ export class ConsoleReporter implements Reporter {
     if (this.#o.quiet) return;
     this.#tally = new Tally(total, () => performance.now());
     this.#o.stderr.write(
-      `QEMU ${qemu.version} (${qemu.path}): ${total} variants, ${jobs} at a time, reports in ${out}\n`,
+      `QEMU ${qemu.version} (${qemu.path}): ${count(total, 'variant')}, ${Math.min(jobs, total)} at a time, reports in ${out}\n`,
     );
     if (!this.#live) return;
     this.#timer = setInterval(() => this.#draw(), REDRAW_MS);
@@ -88,6 +88,6 @@ export class ConsoleReporter implements Reporter {
 
   #draw(): void {
     if (!this.#live || this.#o.quiet) return;
-    this.#o.stderr.write(CLEAR_LINE + this.#tally.line((this.#o.stderr.columns ?? 80) - 1));
+    this.#o.stderr.write(CLEAR_LINE + this.#tally.line((this.#o.stderr.columns || 80) - 1));
   }
 }

@@ -1,5 +1,8 @@
 import type { Event, Json, SeqRanges } from '../timeline/index.js';
-import { formatMs, printable } from './format.js';
+import { clip, formatMs, printable } from './format.js';
+
+/** A frame's arguments can be endless; timelines have them whole. */
+const MAX_FRAME = 100;
 
 const seqs = (ranges: SeqRanges) =>
   ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(' ');
@@ -103,10 +106,15 @@ function text(event: Event): string {
       return `stderr: ${event.line}`;
     case 'qemu.post-mortem': {
       const { assertion } = event;
-      if (assertion)
-        return `assertion in ${assertion.function} (${assertion.file}:${assertion.line}): ${assertion.expression}`;
-      if (event.backtrace) return `backtrace: ${event.backtrace.join(' < ')}`;
-      return `no backtrace: ${event.noBacktrace ?? 'no core'}`;
+      const what = assertion
+        ? `assertion in ${assertion.function} (${assertion.file}:${assertion.line}): ${assertion.expression}; `
+        : '';
+      return (
+        what +
+        (event.backtrace
+          ? `backtrace of ${event.backtrace.length} frames`
+          : `no backtrace: ${event.noBacktrace ?? 'no core'}`)
+      );
     }
     case 'qmp.ready':
       return 'QMP is ready';
@@ -139,8 +147,12 @@ function text(event: Event): string {
  */
 export function renderEvents(events: readonly Event[], marked: ReadonlySet<number> = new Set()): string[] {
   const origin = events[0]?.t ?? 0;
-  return events.map((event) => {
+  return events.flatMap((event) => {
     const time = `+${((event.t - origin) / 1000).toFixed(3)} s`.padStart(10);
-    return `${marked.has(event.seq) ? '>' : ' '}${time}  ${describeEvent(event)}`;
+    const frames = event.type === 'qemu.post-mortem' ? (event.backtrace ?? []) : [];
+    return [
+      `${marked.has(event.seq) ? '>' : ' '}${time}  ${describeEvent(event)}`,
+      ...frames.map((frame) => `${' '.repeat(15)}${printable(clip(frame, MAX_FRAME))}`),
+    ];
   });
 }

@@ -60,9 +60,10 @@ function outcome(result: VariantResult, contract: readonly Requirement[]): strin
     case 'inconclusive':
       return [element('error', { type: 'inconclusive', message }, details(result, contract))];
     case 'fail': {
-      const ids = breaksOf(result).map(({ requirement }) => requirement);
-      const broken = ids.length > 0 ? `${ids.join(', ')}: ` : '';
-      return [element('failure', { type: result.kind, message: broken + message }, details(result, contract))];
+      // The reason tells the worst break already.
+      const others = breaksOf(result).slice(1);
+      const also = others.length > 0 ? ` (also ${others.map(({ requirement }) => requirement).join(', ')})` : '';
+      return [element('failure', { type: result.kind, message: message + also }, details(result, contract))];
     }
   }
 }

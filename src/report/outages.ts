@@ -1,4 +1,5 @@
-import type { Outage, VariantResult } from '../runner/index.js';
+import type { Outage } from '../contract/index.js';
+import type { VariantResult } from '../runner/index.js';
 import type { Ms } from '../timeline/index.js';
 import { formatMs } from './format.js';
 

@@ -38,8 +38,17 @@ export function banner({ summary: s, interrupted }: RunResult, paint: Paint): st
   if (s.fail > 0) return say(paint.bad, 'FAIL', `QEMU broke the reconnect contract in ${s.fail} ${of}`);
   if (interrupted) return say(paint.warn, 'INTERRUPTED', `no failure in the ${count(ran, 'variant')} that had ended`);
   if (s.inconclusive > 0) return say(paint.warn, 'INCONCLUSIVE', `the tester could not judge ${s.inconclusive} ${of}`);
-  if (ran === 0) return say(paint.warn, 'NOTHING RAN', `all ${count(s.skip, 'variant')} were skipped`);
-  return say(paint.good, 'PASS', `QEMU kept the reconnect contract in all ${count(ran, 'variant')}`);
+  if (ran === 0)
+    return say(
+      paint.warn,
+      'NOTHING RAN',
+      s.skip === 1 ? 'the one variant was skipped' : `all ${s.skip} variants were skipped`,
+    );
+  return say(
+    paint.good,
+    'PASS',
+    `QEMU kept the reconnect contract in ${ran === 1 ? 'the one variant' : `all ${ran} variants`}`,
+  );
 }
 
 /** What one failed variant broke, with the evidence. */
@@ -73,28 +82,33 @@ function renderGroup(group: FailureGroup, contract: readonly Requirement[], pain
     `${paint.bad(group.kind.toUpperCase())}  ${paint.bold(first.variant)}`,
     `  ${first.title}`,
     ...renderFailure(first, contract).map((line) => `  ${line}`),
-    `  ${paint.dim('again')}     ${first.reproduce}`,
-    ...(first.timeline ? [`  ${paint.dim('timeline')}  ${join(out, first.timeline)}`] : []),
+    ...whereabouts(first, paint, out),
     ...(others.length > 0 ? [`  the same in ${count(others.length, 'more variant')}:`, ...shown] : []),
     ...(others.length > MAX_IDS ? [`    ... and ${others.length - MAX_IDS} more, see results.json`] : []),
   ];
 }
 
-/** Variants without a verdict on QEMU, by reason. */
-function renderReasons(title: string, results: readonly VariantResult[], paint: Paint, withCommand: boolean): string[] {
+/** How to run a variant again, and what there is to read about it. */
+const whereabouts = ({ reproduce, timeline }: VariantResult, paint: Paint, out: string): string[] => [
+  `  ${paint.dim('again')}     ${reproduce}`,
+  ...(timeline ? [`  ${paint.dim('timeline')}  ${join(out, timeline)}`] : []),
+];
+
+/** Variants without a verdict on QEMU, by reason. @param out for those that ran: the folder of their timelines */
+function renderReasons(title: string, results: readonly VariantResult[], paint: Paint, out?: string): string[] {
   const reasons = groupBy(results, ({ reason }) => reason ?? 'no reason given');
   return [...reasons].flatMap(([reason, list]) => [
     '',
     `${paint.warn(title)}  ${printable(reason)}`,
     ...list.slice(0, MAX_IDS).map(({ variant }) => `    ${variant}`),
     ...(list.length > MAX_IDS ? [`    ... and ${list.length - MAX_IDS} more, see results.json`] : []),
-    ...(withCommand && list[0] ? [`  ${paint.dim('again')}     ${list[0].reproduce}`] : []),
+    ...(out !== undefined && list[0] ? whereabouts(list[0], paint, out) : []),
   ]);
 }
 
 /**
  * The whole run for people: verdict first, then counts, failures with their evidence, what could not be judged, what was
- * skipped, the outage figures, and where the rest is.
+ * skipped, the outage figures, where the rest is, and the verdict again.
  * @param out the folder that the reports and timelines are in
  */
 export function renderSummary(result: RunResult, out: string, contract: readonly Requirement[], paint: Paint): string {
@@ -104,11 +118,13 @@ export function renderSummary(result: RunResult, out: string, contract: readonly
     banner(result, paint),
     `${countsOf(result)}; QEMU ${result.qemu.version} (${result.qemu.path}), ${formatMs(result.durationMs)}`,
     ...groupFailures(result.variants).flatMap((group) => renderGroup(group, contract, paint, out)),
-    ...renderReasons('INCONCLUSIVE', of('inconclusive'), paint, true),
-    ...renderReasons('SKIPPED', of('skip'), paint, false),
+    ...renderReasons('INCONCLUSIVE', of('inconclusive'), paint, out),
+    ...renderReasons('SKIPPED', of('skip'), paint),
     ...(outages.length > 0 ? ['', ...outages] : []),
     '',
     `Reports and timelines: ${out}`,
+    // Again: after a long list the first line has scrolled away.
+    `${banner(result, paint)}; exit code ${result.exitCode}`,
     '',
   ].join('\n');
 }

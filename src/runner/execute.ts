@@ -63,12 +63,10 @@ export async function execute(variant: Variant, name: string, environment: Envir
       testerVersion: environment.testerVersion,
       signal: environment.signal,
     });
-    try {
-      await stage.run();
-    } catch (error) {
-      recorder.record({ type: 'tester.trouble', what: describe(error) });
-    }
-    await stage.finish();
+    for (const part of [() => stage.run(), () => stage.finish()])
+      await part().catch((error: unknown) => {
+        recorder.record({ type: 'tester.trouble', what: describe(error) });
+      });
   } catch (error) {
     if (!(error instanceof QemuError && error.code === 'ERR_QEMU_UNSUPPORTED')) throw error;
     const reason = error.message;

@@ -1,4 +1,4 @@
-import type { Judgement, Requirement } from '../contract/index.js';
+import type { Outage, Result } from '../contract/index.js';
 import type { Event, Ms, Role } from '../timeline/index.js';
 
 /** See the words in docs/architecture.md. */
@@ -8,25 +8,7 @@ export type Verdict = 'pass' | 'fail' | 'inconclusive' | 'skip';
 export type FailKind = 'crash' | 'hang' | 'violation';
 
 /** One requirement judged on one timeline. */
-export interface RequirementResult {
-  requirement: Requirement['id'];
-  judgement: Judgement;
-}
-
-/** One interruption of traffic, measured by the packets. */
-export interface Outage {
-  /** Sequence of the session that ended. */
-  session: number;
-  /** From the session's end to the peer's return (dial accepted, or accept). */
-  awayMs: Ms;
-  /** From the peer's return to all rings running again; undefined without a driver. */
-  restartMs?: Ms;
-  /** From the last packet seen before to the first packet seen after, per direction; undefined when none came. */
-  txMs?: Ms;
-  rxMs?: Ms;
-  /** TX packets that QEMU itself completed while no peer was there. */
-  completedByQemu: number;
-}
+export type RequirementResult = Result;
 
 /** What came out of one variant. */
 export interface VariantResult {

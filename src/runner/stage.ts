@@ -1,4 +1,4 @@
-import { rename, rm } from 'node:fs/promises';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { QemuGone, type Stage, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
 import { Driver, DriverError } from '../driver/index.js';
@@ -108,6 +108,8 @@ export class VariantStage implements Stage {
     });
     this.#interrupted.catch(() => {});
     options.signal.addEventListener('abort', this.#interrupt);
+    // It may have come just before.
+    if (options.signal.aborted) this.#interrupt();
     this.peer = new Peer({ role: variant.role, path: this.#socketPath, profile, recorder });
   }
 
@@ -156,6 +158,8 @@ export class VariantStage implements Stage {
       qmpPath: join(dir, 'qmp.sock'),
       qtestPath: join(dir, 'qtest.sock'),
       cwd: dir,
+      // A crash is what this is for: its core is read where it lies, in the private directory, and goes with it.
+      core: true,
       recorder: this.recorder,
     });
     this.#qemu = qemu;
@@ -177,30 +181,40 @@ export class VariantStage implements Stage {
     );
   }
 
-  /** Ends the variant: quit, exit, everything closed. Never throws for what QEMU does. */
+  /** Ends the variant: quit, exit, everything closed. @throws what is a bug of the tester, after everything is closed */
   async finish(): Promise<void> {
     const { signal } = this.#o;
     signal.removeEventListener('abort', this.#interrupt);
     this.#interrupted = new Promise(() => {});
-    const qemu = this.#qemu;
-    if (qemu && !this.#gone && !signal.aborted) {
-      if (!this.#quitSent) await this.#unlessGone(this.sample());
-      if (!this.#gone && this.recorder.latest('qmp.ready')) {
-        this.sendQuit();
-        // A QEMU that waits for a silent peer sees the quit only once that is gone.
-        if (this.peer.session?.stalled) await this.peer.leave('close');
-        await this.#within(QUIT_DEADLINE_MS, qemu.exited);
-      }
+    try {
+      if (!signal.aborted) await this.#quit();
+    } finally {
+      // First, or it would redial a QEMU that is being killed.
+      await this.peer.close();
+      await this.#qemu?.kill();
+      clearInterval(this.#timer);
+      this.#heartbeat?.stop();
+      this.#process?.stop();
+      this.#driver?.close();
+      await this.#qemu?.dispose();
+      this.recorder.record({ type: 'run.end' });
     }
-    // First, or it would redial a QEMU that is being killed.
-    await this.peer.close();
-    await qemu?.kill();
-    clearInterval(this.#timer);
-    this.#heartbeat?.stop();
-    this.#process?.stop();
-    this.#driver?.close();
-    await qemu?.dispose();
-    this.recorder.record({ type: 'run.end' });
+  }
+
+  /** Looks a last time and has QEMU quit. One that does not is left to be killed. */
+  async #quit(): Promise<void> {
+    const qemu = this.#qemu;
+    if (!qemu || this.#gone) return;
+    if (!this.#quitSent) await this.#unlessGone(this.sample());
+    if (this.#gone || this.starting) return;
+    this.sendQuit();
+    // A QEMU that waits for a silent peer sees the quit only once that is gone.
+    if (this.peer.session?.stalled) await this.peer.leave('close');
+    await this.#within(QUIT_DEADLINE_MS, qemu.exited);
+  }
+
+  get starting(): boolean {
+    return this.recorder.latest('qmp.ready') === undefined;
   }
 
   async until(what: string, test: () => boolean): Promise<void> {
@@ -278,8 +292,10 @@ export class VariantStage implements Stage {
   }
 
   async sample(): Promise<void> {
-    this.#look(true);
+    // An answer of the main loop means that what it was at is done.
     await this.#bounded('heartbeat', this.#heartbeat?.beat() ?? Promise.resolve());
+    this.#look(true);
+    if (this.#chardev) await this.#bounded('chardev', this.#chardev.read());
   }
 
   async traffic(packets: number, inFlight: boolean): Promise<void> {
@@ -365,9 +381,17 @@ export class VariantStage implements Stage {
   async decoy(ms: Ms): Promise<void> {
     const path = this.#socketPath;
     const aside = `${path}.aside`;
+    try {
+      renameSync(path, aside);
+    } catch (error) {
+      throw new StepFailed(`decoy: QEMU's socket cannot be moved aside: ${error}`);
+    }
+    // Together with the renaming, so that no look falls between.
+    const stand = (decoyed: boolean) => {
+      if (this.#socket) this.#socket.decoyed = decoyed;
+    };
+    stand(true);
     this.recorder.record({ type: 'peer.listen', path, decoy: true });
-    if (this.#socket) this.#socket.decoyed = true;
-    await rename(path, aside);
     const listener = await listenUnix(path, (socket) => {
       this.recorder.record({ type: 'decoy.accept', pid: socket.peerPid });
       socket.close();
@@ -376,9 +400,9 @@ export class VariantStage implements Stage {
       await this.pass(ms);
     } finally {
       await listener.close();
-      await rm(path, { force: true });
-      await rename(aside, path);
-      if (this.#socket) this.#socket.decoyed = false;
+      rmSync(path, { force: true });
+      if (existsSync(aside)) renameSync(aside, path);
+      stand(false);
       this.recorder.record({ type: 'peer.unlisten', path, removed: true, decoy: true });
     }
   }
@@ -393,11 +417,13 @@ export class VariantStage implements Stage {
     return this.recorder.latest('qemu.exit') !== undefined;
   }
 
-  /** Why QEMU is gone, as far as it said so. */
+  /** How QEMU ended, and what it said last. */
   async #lastWords(): Promise<string> {
     await this.#qemu?.settled;
+    const { code, signal } = this.recorder.latest('qemu.exit') ?? { code: null, signal: null };
+    const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
     const line = this.recorder.latest('qemu.stderr')?.line;
-    return line === undefined ? 'QEMU is gone' : `QEMU is gone; its last words: ${line}`;
+    return `QEMU ${how}${line === undefined ? '' : `; its last words: ${line}`}`;
   }
 
   #running(): QemuProcess {

@@ -1,5 +1,5 @@
-import { type Requirement, registry } from '../contract/index.js';
-import type { Event, Timeline } from '../timeline/index.js';
+import { judgeAll, type Requirement, registry } from '../contract/index.js';
+import { type Event, Timeline } from '../timeline/index.js';
 import type { FailKind, RequirementResult, Verdict } from './result.js';
 
 /** The verdict on one variant, with the reason in one line unless it passed. */
@@ -24,23 +24,20 @@ export function breaks(results: readonly RequirementResult[]): (RequirementResul
 }
 
 /**
- * A crash is a crash whatever else went wrong. Otherwise trouble of the tester's own makes the variant inconclusive unless the
- * break came first; so
- * does a schedule that did not run to its end, unless a broken requirement explains it.
+ * A crash is a crash whatever else went wrong. Trouble of the tester's own makes the variant inconclusive, unless QEMU had
+ * broken the contract before it began: that was not its doing, and may well be its cause. So does a schedule that did not
+ * run to its end, unless a broken requirement explains it.
  */
 export function decide(timeline: Timeline, results: readonly RequirementResult[]): Outcome {
   const [worst] = breaks(results);
-  const fail = (): Outcome => ({
-    verdict: 'fail',
-    kind: worst!.kind,
-    reason: `${worst!.requirement}: ${worst!.judgement.seen}`,
-  });
-  if (worst?.kind === 'crash') return fail();
+  if (worst?.kind === 'crash') return failed(worst);
   const trouble = timeline.first('tester.trouble');
-  // What QEMU had broken before the trouble began was broken without it, and may well be its cause.
-  const earlier = trouble && worst && Math.min(...worst.judgement.events) < trouble.seq;
-  if (trouble && !earlier) return { verdict: 'inconclusive', reason: trouble.what };
-  if (worst) return fail();
+  if (trouble) {
+    const before = new Timeline(timeline.events.slice(0, trouble.seq));
+    const [earlier] = breaks(judgeAll(before));
+    return earlier ? failed(earlier) : { verdict: 'inconclusive', reason: trouble.what };
+  }
+  if (worst) return failed(worst);
   const stopped = timeline.first('step.end', (step) => step.outcome !== 'done');
   if (stopped) {
     const reason = `step ${stopped.index + 1} (${stopped.verb}): ${stopped.reason ?? stopped.outcome}`;
@@ -48,6 +45,12 @@ export function decide(timeline: Timeline, results: readonly RequirementResult[]
   }
   return { verdict: 'pass' };
 }
+
+const failed = ({ kind, requirement, judgement }: RequirementResult & { kind: FailKind }): Outcome => ({
+  verdict: 'fail',
+  kind,
+  reason: `${requirement}: ${judgement.seen}`,
+});
 
 /** How many events reports show at most of the breaks, each with what surrounds it, and of the end of a QEMU that died or hung. */
 const BREAK_EVENTS = 50;
@@ -61,17 +64,21 @@ export function excerpt(
   { verdict, kind }: Outcome,
 ): Event[] {
   if (verdict === 'pass' || verdict === 'skip') return [];
+  // How slow the machine was is judged, and of no use to a reader.
+  const events = timeline.events.filter(({ type }) => type !== 'pace');
   const wanted = new Set<number>();
   const around = (seq: number) => {
-    for (let i = seq - AROUND; i <= seq + AROUND && wanted.size < BREAK_EVENTS; i++) wanted.add(i);
+    const at = events.findLastIndex((event) => event.seq <= seq);
+    for (const event of events.slice(Math.max(0, at - AROUND), at + AROUND + 1))
+      if (wanted.size < BREAK_EVENTS) wanted.add(event.seq);
   };
   for (const { judgement } of breaks(results)) for (const seq of judgement.events) around(seq);
   for (const step of timeline.all('step.end')) if (step.outcome !== 'done') around(step.seq);
   for (const trouble of timeline.all('tester.trouble')) around(trouble.seq);
   if (kind === 'crash' || kind === 'hang' || wanted.size === 0) {
     const exit = timeline.first('qemu.exit', (event) => event.asked === undefined);
-    const end = exit ? exit.seq + AROUND : timeline.events.length;
-    for (let i = Math.max(0, end - LAST_EVENTS); i < end; i++) wanted.add(i);
+    const end = exit ? events.indexOf(exit) + 1 + AROUND : events.length;
+    for (const event of events.slice(Math.max(0, end - LAST_EVENTS), end)) wanted.add(event.seq);
   }
-  return timeline.events.filter((event) => wanted.has(event.seq));
+  return events.filter((event) => wanted.has(event.seq));
 }

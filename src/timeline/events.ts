@@ -423,10 +423,15 @@ export interface SocketPath {
   born?: number;
 }
 
-/** A connection at QEMU's own listening path that no session of ours explains (server role), by /proc/net/unix. */
+/**
+ * Connections at QEMU's own listening path that no session of ours explains (server role), by /proc/net/unix. Recorded at
+ * every look while one stands.
+ */
 export interface SelfDial {
   type: 'self-dial';
   inodes: number[];
+  /** When the first of them was first seen. */
+  since: Ms;
 }
 
 /** File descriptors and threads of QEMU; recorded at each change and whenever the schedule came to rest. */

@@ -2,12 +2,6 @@ import { statSync } from 'node:fs';
 import { unixSockets } from '../os/index.js';
 import type { Ms, Recorder } from '../timeline/index.js';
 
-/**
- * How long an unexplained connection must stand to count as a self-dial. One of ours that QEMU accepted after we had
- * closed it looks the same until QEMU reads its end; a QEMU that dialled itself waits for its own answer and stays.
- */
-const STANDING_MS: Ms = 1000;
-
 /** Watches a listening QEMU's socket from outside: its path, and whether QEMU dials itself. */
 export class SocketWatch {
   #decoyed = false;
@@ -15,7 +9,6 @@ export class SocketWatch {
   readonly #explained = new Set<number>();
   /** Accepted sockets that nothing explains, with when they were first seen. */
   readonly #strange = new Map<number, Ms>();
-  #reported = '';
 
   constructor(
     private readonly path: string,
@@ -49,14 +42,17 @@ export class SocketWatch {
     this.recorder.record({ type: 'socket.path', ...(stat ? { inode: stat.ino, born: stat.birthtimeMs } : {}) });
   }
 
+  /**
+   * A connection of ours that QEMU accepted after we had closed it looks like one of its own until it reads its end, so
+   * what counts is how long it stands: that is for the judge.
+   */
   #lookForSelfDial(): void {
     const now = this.recorder.now();
     for (const inode of this.#accepted())
       if (!this.#explained.has(inode) && !this.#strange.has(inode)) this.#strange.set(inode, now);
-    const standing = [...this.#strange].filter(([, since]) => now - since >= STANDING_MS).map(([inode]) => inode);
-    const key = standing.join();
-    if (standing.length > 0 && key !== this.#reported) this.recorder.record({ type: 'self-dial', inodes: standing });
-    this.#reported = key;
+    if (this.#strange.size === 0) return;
+    const since = Math.min(...this.#strange.values());
+    this.recorder.record({ type: 'self-dial', inodes: [...this.#strange.keys()], since });
   }
 
   /** Inodes of the sockets that accept(2) made of the listener: they carry its path. */

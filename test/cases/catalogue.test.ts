@@ -1,11 +1,14 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { builtinCases, loadCatalogue } from '../../src/cases/catalogue.js';
 import { expand } from '../../src/cases/expand.js';
 import { caseSchema } from '../../src/cases/schema.js';
 import { vocabulary } from '../../src/cases/vocabulary.js';
 import { registry } from '../../src/contract/index.js';
+import { caseText } from './vocabulary.js';
 
 describe('the built-in catalogue', async () => {
   const cases = await loadCatalogue([builtinCases], vocabulary);
@@ -42,5 +45,32 @@ describe('the built-in catalogue', async () => {
     const text = `${JSON.stringify(caseSchema(vocabulary), null, 2)}\n`;
     if (process.env.UPDATE_SCHEMA === '1') await writeFile(file, text);
     expect(await readFile(file, 'utf8')).toBe(text);
+  });
+});
+
+describe('a folder of cases', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'cases-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+  const load = () => loadCatalogue([builtinCases, dir], vocabulary);
+  const text = (id: string) => `# mine\n${caseText('driver: none\nsteps: [{ peer: connect }]', { id })}`;
+
+  it('without any is a mistake', async () => {
+    await expect(load()).rejects.toThrow('expected a folder with case files, got none');
+  });
+
+  it('that is a file is a mistake', async () => {
+    writeFileSync(join(dir, 'a.yaml'), text('own.case'));
+    const file = loadCatalogue([join(dir, 'a.yaml')], vocabulary);
+    await expect(file).rejects.toThrow('give the folder that the file is in');
+  });
+
+  it('may not use an id again, and is told where it does', async () => {
+    writeFileSync(join(dir, 'a.yaml'), text('quit.connected'));
+    await expect(load()).rejects.toThrow(
+      /a\.yaml:2:5: expected an id of its own, got quit\.connected \(it is in .*connected\.yaml too\)/,
+    );
   });
 });

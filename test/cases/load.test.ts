@@ -242,6 +242,36 @@ describe('a mistake', () => {
     });
   });
 
+  it.each([
+    ['an alias without an anchor', `driver: *none\n${steps}`],
+    ['an alias inside of its own anchor', 'driver: none\nsteps: &s [{ repeat: { times: 2, steps: *s } }]'],
+    [
+      'aliases that multiply',
+      `a: &a [x, x, x, x, x, x, x, x]\nb: &b [${'*a,'.repeat(8)}]\nc: &c [${'*b,'.repeat(8)}]\nd: [${'*c,'.repeat(8)}]`,
+    ],
+    ['a second document', `driver: none\n${steps}\n---\na: b`],
+  ])('in the YAML is found: %s', (_, lines) => {
+    expect(mistakes(caseText(lines))).toEqual([expect.objectContaining({ code: 'ERR_CASE_YAML' })]);
+  });
+
+  it.each([
+    ['driver', steps, 'a value for driver (none or linux)'],
+    ['steps', 'driver: none', 'a value for steps (a list)'],
+  ])('names what is missing: %s', (_, lines, expected) => {
+    expect(mistakes(caseText(lines))).toEqual([expect.objectContaining({ expected, got: 'none' })]);
+  });
+
+  it('that would take for ever to write out is refused', () => {
+    const nested = (times: number, inner: string) => `{ repeat: { times: ${times}, steps: [${inner}] } }`;
+    const million = nested(1000, nested(1000, nested(1000, '{ peer: connect }')));
+    expect(mistakes(caseText(`driver: none\nsteps: [${million}]`))[0]).toMatchObject({
+      expected: 'at most 10000 steps',
+    });
+    const list = `[${Array.from({ length: 40 }, (_, i) => i + 1).join(', ')}]`;
+    const many = `matrix: { a: ${list}, b: ${list} }\ndriver: none\nsteps: [{ traffic: $a }, { traffic: $b }]`;
+    expect(mistakes(caseText(many))[0]).toMatchObject({ expected: 'at most 1000 combinations', got: '1600' });
+  });
+
   it('reads as one line', () => {
     const [error] = mistakes(caseText('driver: none\nsteps:\n  - pear: connect\n'));
     expect(error!.message).toBe(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { picks, SelectorError, select } from '../../src/cases/select.js';
+import { picks, SelectorError, select, variantsHint } from '../../src/cases/select.js';
 import type { Variant } from '../../src/cases/types.js';
 
 const variants = [
@@ -37,6 +37,13 @@ describe('select', () => {
   ])('refuses %s with a hint', (selector, hint) => {
     expect(() => ids('quit', selector)).toThrow(expect.objectContaining({ code: 'ERR_SELECTOR', selector, hint }));
     expect(() => ids(selector)).toThrow(SelectorError);
+  });
+  it('names the nearest of many variants, and where the others are', () => {
+    const many = ['1s', '2s', '3.1s', '4s', '5s'].map(
+      (away) => ({ id: `a.b[away=${away}]`, caseId: 'a.b' }) as Variant,
+    );
+    expect(variantsHint('a.b[away=3s]', many)).toMatch(/^did you mean a\.b\[away=.*\? See `.* --variants a\.b`$/);
+    expect(variantsHint('a.c', many)).toBeUndefined();
   });
   it('takes every other character literally', () => {
     expect(picks('server.absence.short[away=3*', variants[1]!)).toBe(true);

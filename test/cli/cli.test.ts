@@ -19,14 +19,26 @@ describe('the command line', () => {
 
   it.each([
     ['no command', [], 'a command is missing'],
-    ['an unknown command', ['rum'], 'Unknown argument: rum'],
-    ['an unknown option', ['list', '--rolle', 'server'], 'rolle'],
-    ['a bad choice', ['list', '--role', 'both'], 'Invalid values'],
-    ['a bad number', ['run', '--jobs', 'many'], '--jobs takes a whole number from 1 up'],
+    ['an unknown command', ['rum'], 'there is no command rum (did you mean run?)'],
+    ['an unknown option', ['list', '--rolle', 'server'], 'there is no option --rolle (did you mean --role?)'],
+    ['an unknown short option', ['list', '-x'], 'there is no option -x'],
+    ['a bad choice', ['list', '--role', 'both'], '--role takes one of server, client, not "both"'],
+    ['an option without its value', ['run', '--jobs'], '--jobs needs a value'],
+    ['a list without a value', ['run', '--machine', '--quiet'], '--machine needs a value'],
+    ['an empty value', ['run', '--out', ''], '--out needs a value, not an empty one'],
+    ['an option given twice', ['run', '--qemu', 'a', '--qemu', 'b'], '--qemu may be given once only'],
+    ['a number given twice', ['run', '--jobs', '1', '--jobs', '2'], '--jobs may be given once only'],
+    ['an argument too many', ['doctor', 'R1'], 'R1 is one argument too many'],
+    ['selectors after --', ['run', '--', 'quit'], 'quit is one argument too many'],
+    ['a missing argument', ['explain'], 'an argument is missing'],
+    ['a bad number', ['run', '--jobs', 'many'], '--jobs takes a whole number from 1 up, not many'],
     ['zero repeats', ['run', '--repeat', '0'], '--repeat takes a whole number from 1 up'],
     ['an unknown selector', ['run', 'server.absense'], 'did you mean server.absence?'],
     ['a selector outside of the scope', ['list', 'server', '--role', 'client'], 'nothing selected has role client'],
-    ['an unknown name', ['explain', 'R88'], 'there is no case, variant or requirement R88'],
+    ['an empty selector', ['list', ''], 'nothing in the catalogue is called ""'],
+    ['an unknown variant', ['run', 'quit.connected[role=peer]'], 'did you mean quit.connected[role=server'],
+    ['an unknown name', ['explain', 'R88'], 'there is no case, variant or requirement "R88"'],
+    ['an unknown variant to explain', ['explain', 'quit.connected[role=peer]'], 'did you mean quit.connected['],
     ['an unknown profile', ['run', '--profile', 'snabb'], 'profile'],
     ['a missing QEMU', ['run', 'quit', '--qemu', '/nowhere/qemu'], '/nowhere/qemu'],
     ['a program that is no QEMU', ['run', 'quit', '--qemu', '/bin/true'], '/bin/true'],
@@ -94,9 +106,11 @@ describe('settings', () => {
   });
 
   it.each([
-    ['an unknown key', 'qemuu: x', 'unknown setting qemuu (did you mean qemu?)'],
-    ['a bad value', 'jobs: 0', 'jobs: '],
-    ['broken YAML', 'role: [', 'JSON or YAML is expected'],
+    ['an unknown key', 'out: x\nqemuu: x', ':2:1: expected one of the keys qemu, role'],
+    ['a bad value', 'jobs: 0', ':1:7: expected at least 1, got 0'],
+    ['a bad value in a list', 'role: [server, peer]', ':1:16: expected server or client, got "peer"'],
+    ['no mapping', '- qemu', ':1:1: expected a mapping, got ["qemu"]'],
+    ['broken YAML', 'role: [', ':1:8: expected YAML 1.2, got'],
   ])('in a file with %s are refused', async (_, text, message) => {
     const w = world();
     writeFileSync(join(w.cwd, 'vhost-reconnect.config.yaml'), text);
@@ -104,19 +118,44 @@ describe('settings', () => {
   });
 
   it.each([
-    [{ VHOST_RECONNECT_QEMUU: 'x' }, 'unknown setting VHOST_RECONNECT_QEMUU (did you mean VHOST_RECONNECT_QEMU?)'],
-    [{ VHOST_RECONNECT_JOBS: 'x' }, 'VHOST_RECONNECT_JOBS: '],
-    [{ VHOST_RECONNECT_ROLE: 'peer' }, 'VHOST_RECONNECT_ROLE: '],
+    [{ VHOST_RECONNECT_QEMUU: 'x' }, 'there is no VHOST_RECONNECT_QEMUU (did you mean VHOST_RECONNECT_QEMU?)'],
+    [{ VHOST_RECONNECT_JOBS: 'x' }, 'VHOST_RECONNECT_JOBS: expected a number, got "x"'],
+    [{ VHOST_RECONNECT_ROLE: 'peer' }, 'VHOST_RECONNECT_ROLE: expected server or client, got "peer"'],
   ])('in the environment that are wrong are refused: %j', async (env, message) => {
     const w = world();
     w.env = env;
     expect(await list(w)).toContain(message);
   });
 
+  it('that are broken do not keep help and version away', async () => {
+    const w = world();
+    w.env = { VHOST_RECONNECT_JOBS: 'x' };
+    expect(await w.run('--version')).toBe(0);
+    expect(await w.run('run', '--help')).toBe(0);
+  });
+
   it('that are empty in the environment are not there', async () => {
     const w = world();
     w.env = { VHOST_RECONNECT_ROLE: '' };
     expect(await list(w)).toHaveLength(4);
+  });
+});
+
+describe('selection', () => {
+  it.each([
+    [['--role', 'server', 'quit.connected']],
+    [['--role=server', 'quit.connected']],
+    [['quit.connected', '--role', 'server']],
+  ])('tells selectors from values: %j', async (args) => {
+    const w = world();
+    expect(await w.run('list', ...args)).toBe(0);
+    expect(w.out).toMatch(/^quit\.connected +2 {2}/);
+  });
+
+  it.each([[['--machine', 'pc,q35']], [['--machine', 'pc', '--machine', 'q35']]])('takes several: %j', async (args) => {
+    const w = world();
+    expect(await w.run('list', 'quit.connected', ...args)).toBe(0);
+    expect(w.out).toMatch(/^quit\.connected +8 {2}/);
   });
 });
 
@@ -150,14 +189,22 @@ describe('explain', () => {
     expect(await w.run('explain', 'server.absence.beyond-timer')).toBe(0);
     expect(w.out).toContain('openEuler');
     expect(w.out).toContain('contract:R8 ');
-    expect(w.out).toContain('restart: {"leave":"close","away":3100');
+    expect(w.out).toContain('restart: { leave: close, away: 3.1s');
     expect(w.out).toContain('  server.absence.beyond-timer[absence=6s,driver=linux,leave=abort]');
   });
 
   it('tells the steps of one variant', async () => {
     const w = world();
     expect(await w.run('explain', 'server.absence.beyond-timer[absence=6s,driver=linux,leave=abort]')).toBe(0);
-    expect(w.out).toContain('"leave":"abort","away":6000');
+    expect(w.out).toContain('leave: abort, away: 6s');
+  });
+
+  it('tells what steps and their parameters mean, and how to run the case', async () => {
+    const w = world();
+    expect(await w.run('explain', 'server.absence.beyond-timer')).toBe(0);
+    expect(w.out).toMatch(/^ {2}restart {6}The peer leaves/m);
+    expect(w.out).toMatch(/^ {4}leave {6}How it leaves/m);
+    expect(w.out).toMatch(/\nrun it with: vhost-reconnect run server\.absence\.beyond-timer\n$/);
   });
 
   it('tells what a requirement demands and which cases are about it', async () => {

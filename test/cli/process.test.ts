@@ -1,5 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -107,5 +117,26 @@ describe('the tester as a process', () => {
     expect(await run.exit, run.stderr()).toBe(4);
     expect(run.stderr()).toContain('no such luck');
     expect(nothingLeft()).toBe(true);
+  });
+  it('readers that go away change neither reports nor exit code', async () => {
+    const qemu = join(out, 'crashes.sh');
+    const script =
+      '#!/bin/sh\ncase "$*" in --version|*"-machine none"*) exec qemu-system-x86_64 "$@" ;; esac\nkill -SEGV $$\n';
+    writeFileSync(qemu, script, { mode: 0o755 });
+    const reports = join(out, 'reports');
+    const run = start('run', 'quit.connected', '--out', reports, '--qemu', qemu);
+    child!.stdout!.destroy();
+    child!.stderr!.destroy();
+    expect(await run.exit).toBe(3);
+    expect(existsSync(join(reports, readdirSync(reports)[0]!, 'results.json'))).toBe(true);
+    expect(nothingLeft()).toBe(true);
+  });
+
+  it('output that cannot be written is told in one line, with exit code 2', () => {
+    const full = openSync('/dev/full', 'w');
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, 'list'], { stdio: ['ignore', full, 'pipe'] });
+    closeSync(full);
+    expect(String(stderr)).toBe('vhost-reconnect: cannot write to stdout: ENOSPC\n');
+    expect(status).toBe(2);
   });
 });

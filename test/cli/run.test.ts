@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunResult } from '../../src/runner/index.js';
@@ -71,13 +71,25 @@ describe('run', () => {
     rmSync(join(w.cwd, 'reports'), { recursive: true });
     writeFileSync(join(w.cwd, 'reports'), '');
     expect(await done).toBe(2);
-    expect(w.err).toMatch(/cannot write reports in .*: ENOTDIR/);
+    expect(w.err).toMatch(/cannot write reports in .*ENOTDIR/);
   });
 
-  it('refuses a folder that it cannot write to before it starts QEMU', async () => {
+  it('refuses a folder that it cannot write to', async () => {
     const w = world();
     writeFileSync(join(w.cwd, 'file'), '');
     expect(await w.run('run', variant, '--out', 'file/reports')).toBe(2);
+    expect(w.err).toContain('a file is in the way');
     expect(w.err).toContain('choose another folder with --out');
+  });
+  it('makes no folder for a QEMU that it refuses', async () => {
+    const w = world();
+    expect(await w.run('run', variant, '--qemu', '/bin/true')).toBe(2);
+    expect(existsSync(join(w.cwd, 'reports'))).toBe(false);
+  });
+
+  it('does not hang on a folder that the system never makes', async () => {
+    const w = world();
+    expect(await w.run('run', variant, '--out', '/proc/no/where')).toBe(2);
+    expect(await w.run('run', variant, '--log', '/proc/no/where')).toBe(2);
   });
 });

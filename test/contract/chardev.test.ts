@@ -36,6 +36,30 @@ describe('M1 the chardev follows its state machine', () => {
     expectBreak('M1', both, 'violation', /CONNECTED to CONNECTING: session 9 was served while session 1 was/);
   });
 
+  it('holds when the end of a session by QEMU is noticed after the next began', () => {
+    const quick = server({ away: [3] });
+    const next = quick.find('wire.recv', ({ session }) => session === 2);
+    const late = (after: number) =>
+      quick.with('session.close', ({ session }) => session === 1, { by: 'front-end', how: 'eof', t: next.t + after });
+    expectHold('M1', late(0.05), /6 transitions/);
+    expect(observe(late(0.05).timeline()).sequence.map(({ state, session }) => `${session} ${state}`)).toEqual([
+      ...['1 CONNECTING', '1 CONNECTED', '1 DISCONNECTED'],
+      ...['2 CONNECTING', '2 CONNECTED', '2 DISCONNECTED'],
+    ]);
+    expectBreak('M1', late(300), 'violation', /CONNECTED to CONNECTING: session 2 was served while session 1 was/);
+  });
+
+  it('walks every observed state through the table', () => {
+    const both = client()
+      .plus({ t: 300, type: 'session.open', session: 9, by: 'accept', pid: PID, extra: true })
+      .plus({ t: 310, type: 'session.close', session: 9, by: 'peer', how: 'close', extra: true });
+    const { illegal } = observe(both.timeline());
+    expect(illegal.map(({ from, to, seen }) => `${from} to ${to}: ${seen}`)).toEqual([
+      'CONNECTED to CONNECTING: session 9 was served while session 1 was CONNECTED',
+      'DISCONNECTED to DISCONNECTED: session 1 ended while session 9 was DISCONNECTED',
+    ]);
+  });
+
   it('breaks when the chardev says connected without a connection', () => {
     const stuck = good.without('chardev.state', (e) => e.t === disconnected.t);
     expectBreak(

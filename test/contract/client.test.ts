@@ -123,6 +123,15 @@ describe('R14 a peer that is not there yet is waited for', () => {
     expectBreak('R14', double, 'violation', /2 connections at the start instead of one/);
   });
 
+  it('holds when the tester accepts the next before it notices that QEMU gave the first up', () => {
+    const failed = (noticed: number) =>
+      late
+        .plus({ t: open.t + 2000, type: 'session.open', session: 8, by: 'accept', pid: PID })
+        .plus({ t: open.t + 2100 + noticed, type: 'session.close', session: 8, by: 'front-end', how: 'eof' });
+    expectHold('R14', failed(100), /one connection, 500 ms after/);
+    expectBreak('R14', failed(400), 'violation', /2 connections at the start/);
+  });
+
   it('breaks when QEMU gives up at once', () => {
     const failed = unserved.plus(
       { t: 20, type: 'qemu.stderr', line: `-chardev socket: Failed to connect to '${SOCKET}': Connection refused` },

@@ -6,6 +6,7 @@ const good = server();
 const loss = good.find('session.close');
 const down = good.find('driver.link', ({ up }) => !up);
 const up = good.find('driver.link', (e) => e.up, -1);
+const returned = good.find('session.open', ({ session }) => session === 2);
 
 describe('R31 the guest sees the link', () => {
   it('holds', () => {
@@ -34,6 +35,32 @@ describe('R31 the guest sees the link', () => {
     const stays = good.without('driver.link', (e) => e.t === up.t).stretch(up.t + 1, 1500);
     expectBreak('R31', stays, 'violation', /still down \d+ ms after the rings of session 2 ran/);
     expectBreak('R31', good.stretch(up.t, 1500), 'violation', /came up only 150\d ms after/);
+  });
+
+  it('breaks when it never comes up, though nothing was lost', () => {
+    const alone = server({ away: [] });
+    const raised = alone.find('driver.link');
+    const dead = alone.with('driver.link', () => true, { up: false }).stretch(raised.t + 1, 1500);
+    expectBreak('R31', dead, 'violation', /still down \d+ ms after the rings of session 1 ran/);
+    const late = dead.plus({ t: raised.t + 1200, type: 'driver.link', up: true });
+    expectBreak('R31', late, 'violation', /came up only 120\d ms after the rings of session 1/);
+  });
+
+  it('breaks when it flaps, though nothing was lost', () => {
+    const flap = server({ away: [] }).plus(
+      { t: 200, type: 'driver.link', up: false },
+      { t: 210, type: 'driver.link', up: true },
+    );
+    expectBreak('R31', flap, 'violation', /went down 1 time by 0 losses/);
+  });
+
+  it('does not take a link that is first looked at after the loss for one that was never raised', () => {
+    const first = good.find('driver.link');
+    const blind = good.without('driver.link', (e) => e.t === first.t).stretch(loss.t, 1500);
+    expectNotApplicable(
+      'R31',
+      blind.only((e) => e.t < returned.t + 1500),
+    );
   });
 
   it('breaks when it flaps', () => {

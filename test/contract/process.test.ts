@@ -84,6 +84,60 @@ describe('R2 the control plane answers without a peer', () => {
     expectHold('R2', slow);
   });
 
+  it('breaks when QMP is not there long after the first handshake, whether the peer stays or not', () => {
+    const ready = good.find('qmp.ready');
+    expectBreak(
+      'R2',
+      good.stretch(ready.t, 5500),
+      'hang',
+      /QMP was ready only 55\d\d ms after the handshake of session 1/,
+    );
+    const never = good.only((e) => e.t < ready.t).plus({ t: ready.t + 6000, type: 'run.end' });
+    expectBreak('R2', never, 'hang', /QMP was not ready 60\d\d ms after the handshake of session 1/);
+    const left = never.plus({ t: ready.t + 10, type: 'session.close', session: 1, by: 'peer', how: 'close' });
+    expectBreak('R2', left, 'hang', /was not ready 60\d\d ms/);
+  });
+
+  it('gives a starting QEMU its time, less what the machine took', () => {
+    const ready = good.find('qmp.ready');
+    expectHold('R2', good.stretch(ready.t, 4500));
+    const slow = good
+      .stretch(ready.t, 5500)
+      .plus({ t: ready.t, type: 'pace', lag: 0, delay: 0 }, { t: ready.t + 5400, type: 'pace', lag: 400, delay: 400 });
+    expectHold('R2', slow);
+  });
+
+  it('waits for a complete handshake, on whichever connection', () => {
+    const ready = good.find('qmp.ready');
+    const owner = good.find('wire.recv', ({ name }) => name === 'SET_OWNER');
+    const broken = good.only((e) => e.t < owner.t).plus({ t: ready.t + 20_000, type: 'run.end' });
+    expectNotApplicable('R2', broken);
+    // The handshake is broken off, and a second peer comes 8 s later.
+    const second = good.stretch(loss.t + 100, 8000).events.filter((e) => e.t >= loss.t + 100);
+    expectHold('R2', broken.only((e) => e.type !== 'run.end').plus(...second, { ...ready, t: loss.t + 11_200 }));
+  });
+
+  it('excuses what the peer owes, and a handshake whose end it never acknowledged', () => {
+    const ready = good.find('qmp.ready');
+    const last = good.find('wire.recv', ({ name, session }) => name === 'SET_VRING_ERR' && session === 1, -1);
+    const enable = good.find('wire.recv', ({ name }) => name === 'SET_VRING_ENABLE');
+    const asking = { ...enable, flags: enable.flags | 8 };
+    const waiting = good.only((e) => e.t < ready.t).plus({ t: ready.t + 6000, type: 'run.end' });
+    expectNotApplicable('R2', waiting.plus({ ...asking, t: last.t + 0.05 }));
+    const late = waiting.plus(
+      { ...asking, t: last.t + 0.05 },
+      {
+        ...{ t: last.t + 3000, type: 'wire.send', session: 1, channel: 'reply', request: asking.request },
+        ...{ name: asking.name, flags: 5, size: 8, body: { value: '0x0' }, fds: 0 },
+      },
+    );
+    expectNotApplicable('R2', late);
+    expectNotApplicable(
+      'R2',
+      waiting.with('wire.recv', (e) => e.t === last.t, { flags: 9 }),
+    );
+  });
+
   it('says nothing when QMP was never asked', () => expectNotApplicable('R2', good.without('qmp.heartbeat')));
 });
 

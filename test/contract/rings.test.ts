@@ -66,11 +66,62 @@ describe('R20 rings are set up for a driver', () => {
     expectBreak('R20', missing, 'violation', /did not start ring 0 in/);
     expectHold('R20', missing.plus({ t: loss.t + 1, type: 'qmp.command', id: 1, execute: 'stop' }));
   });
+  it('does not take a start that was under way when the driver reset for one of the next driver', () => {
+    const start = good.find('ring.start', ({ session }) => session === 2);
+    const renewed = good
+      .stretch(start.t + 20, 3000)
+      .plus(
+        { t: start.t - 0.05, type: 'driver.reset' },
+        { ...good.find('driver.features'), t: start.t + 10 },
+        { ...good.find('driver.ready'), t: start.t + 15 },
+      );
+    expectBreak('R20', renewed, 'violation', /session 2: QEMU did not start ring 0 in 3\d\d\d ms/);
+  });
   it('says nothing when no handshake was completed with a driver up', () =>
     expectNotApplicable(
       'R20',
       good.without('ring.start').only((e) => e.t < good.find('qmp.ready').t || e.type === 'driver.ready'),
     ));
+});
+
+/** The second session's rings stop in order, and start again on the same connection; `last` tells what is left out. */
+const again = (left: (name: string) => boolean = () => false): Story => {
+  const from = at(2, 'SET_VRING_ENABLE', 0).t;
+  const to = good.find('wire.recv', message(2, 'SET_VRING_CALL', 3), -1).t;
+  const part = good.events.filter((e) => e.t >= from && e.t <= to && 'session' in e && e.session === 2);
+  const stops = good.events.filter(
+    (e) => e.t > to && 'session' in e && e.session === 2 && 'name' in e && e.name === 'GET_VRING_BASE',
+  );
+  const quit = good.find('qmp.command').t;
+  const stopped = stops.map((e) => ({ ...e, t: e.t - 200 }));
+  const restarted = part
+    .filter((e) => !(e.type === 'wire.recv' && left(e.name)))
+    .map((e) => ({ ...e, t: e.t - from + quit - 150 }));
+  return good.plus(...stopped, ...restarted);
+};
+
+describe('R20 rings that are stopped in order', () => {
+  it('holds when features and memory are sent anew', () => expectHold('R20', again()));
+  it('breaks when they are not', () => {
+    expectBreak(
+      'R20',
+      again((name) => name === 'SET_FEATURES'),
+      'violation',
+      /SET_MEM_TABLE .* before SET_FEATURES/,
+    );
+    expectBreak(
+      'R20',
+      again((name) => name === 'SET_MEM_TABLE'),
+      'violation',
+      /SET_VRING_NUM .* before the memory table/,
+    );
+  });
+  it('holds when a table that is told in changes did not change', () => {
+    const added = again((name) => name === 'SET_MEM_TABLE').with('wire.recv', message(2, 'SET_MEM_TABLE'), {
+      name: 'ADD_MEM_REG',
+    });
+    expectHold('R20', added);
+  });
 });
 
 describe('R23 the features reach the peer', () => {
@@ -131,7 +182,10 @@ describe('R24 rings go on where they stopped', () => {
       /expected 0 \(a fresh ring\)/,
     ));
   it('starts at 0 after a reset, or where QEMU itself used the ring', () => {
-    const reset = start(1, { base: 0, usedIdx: 0 }).plus({ t: loss.t + 10, type: 'driver.reset' });
+    const reset = start(1, { base: 0, usedIdx: 0 }).plus(
+      { t: loss.t + 10, type: 'driver.reset' },
+      { ...good.find('driver.features'), t: loss.t + 20 },
+    );
     expectHold(
       'R24',
       reset.with('ring.start', (e) => e.session === 2, { base: 0, usedIdx: 0 }),
@@ -144,6 +198,23 @@ describe('R24 rings go on where they stopped', () => {
       )
       .plus({ t: loss.t + 50, type: 'packets.completed', dir: 'tx', pair: 0, seqs: [[200, 204]] });
     expectHold('R24', touched);
+    const stale = touched.with('ring.start', (e) => e.session === 2 && e.ring === 3, { base: 64, usedIdx: 0 });
+    expectBreak('R24', stale, 'violation', /ring 3 starts at 64, expected 0 \(a fresh ring\)/);
+  });
+  it('expects a start that was under way when the driver reset where the ring was, and the next at 0', () => {
+    const rings = good.find('ring.start', ({ session, ring }) => session === 2 && ring === 0).t;
+    const racing = good.plus({ t: rings - 0.05, type: 'driver.reset' });
+    expectHold('R24', racing, /4 of them restarts/);
+    const renewed = racing.plus(
+      { ...good.find('driver.features'), t: rings + 100 },
+      ...[0, 1, 2, 3].map((ring) => ({
+        ...good.find('ring.start', (e) => e.session === 2 && e.ring === ring),
+        ...{ t: rings + 110, base: 0, usedIdx: 0 },
+      })),
+    );
+    expectHold('R24', renewed, /12 starts/);
+    const kept = renewed.with('ring.start', (e) => e.t === rings + 110 && e.ring === 1, { base: 64 });
+    expectBreak('R24', kept, 'violation', /ring 1 starts at 64, expected 0/);
   });
   it('accepts what GET_VRING_BASE returned, or the used index, after an orderly stop', () => {
     const reply = good.find('wire.send', ({ name }) => name === 'GET_VRING_BASE');
@@ -251,6 +322,7 @@ describe('R27 rings in use are enabled', () => {
   const never = server({ away: [200] })
     .without('ring.enable', enable(2, 1))
     .with('ring.start', enable(2, 1), { enabled: false })
+    .without('ring.stop', enable(2, 1))
     .without('qmp.command')
     .without('qemu.exit')
     .without('session.close', ({ session }) => session === 2);
@@ -260,6 +332,32 @@ describe('R27 rings in use are enabled', () => {
   it('breaks when a ring that was started is never enabled', () => {
     const long = never.plus({ t: never.timeline().end + 5000, type: 'run.end' });
     expectBreak('R27', long, 'violation', /session 2: QEMU started ring 1 and did not enable it in \d+ ms/);
+  });
+
+  it('breaks when a later start is not enabled, in the same driver or the next', () => {
+    const start = good.find('ring.start', enable(2, 1));
+    const later = [
+      { ...good.find('ring.stop', enable(1, 1)), t: start.t + 100, session: 2 },
+      { t: start.t + 101, type: 'ring.enable' as const, session: 2, ring: 1, enabled: false },
+      { ...start, t: start.t + 110, enabled: false },
+    ];
+    const stopped = good.stretch(start.t + 120, 4000).plus(...later);
+    expectBreak('R27', stopped, 'violation', /session 2: QEMU started ring 1 and did not enable it in/);
+    const reset = stopped.plus(
+      { t: start.t + 99, type: 'driver.reset' },
+      { ...good.find('driver.features'), t: start.t + 105 },
+      { ...good.find('driver.ready'), t: start.t + 115 },
+    );
+    expectBreak('R27', reset, 'violation', /session 2: QEMU started ring 1 and did not enable it in/);
+    const restopped = stopped.plus({ ...later[0]!, t: start.t + 115 } as (typeof later)[0]);
+    expectHold('R27', restopped);
+  });
+
+  it('excuses a QEMU that waits for an answer of the peer', () => {
+    const last = never.timeline().end;
+    const enabling = { ...at(2, 'SET_VRING_ENABLE', 1), t: last + 1, flags: 9 };
+    const waiting = never.without('wire.recv', ({ t }) => t > last - 5).plus(enabling);
+    expectHold('R27', waiting.plus({ t: last + 5000, type: 'run.end' }));
   });
 
   it('says nothing of a session that ended at once', () => expectHold('R27', never));

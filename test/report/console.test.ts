@@ -29,7 +29,7 @@ describe('ConsoleReporter', () => {
     expect(stderr).toBe(`\
 QEMU 7.2.22 (/usr/bin/qemu-system-x86_64): 2 variants, 2 at a time, reports in reports/1
 1/2  PASS          server.absence.short[away=0ms]  1.23 s
-2/2  CRASH         server.absence.beyond-timer[away=3.1s]: QEMU was killed by SIGABRT  1.23 s
+2/2  CRASH         server.absence.beyond-timer[away=3.1s]: R1: QEMU was killed by SIGABRT  1.23 s
 `);
     expect(stdout).toMatch(/^CRASH {2}QEMU died/);
   });
@@ -39,7 +39,7 @@ QEMU 7.2.22 (/usr/bin/qemu-system-x86_64): 2 variants, 2 at a time, reports in r
     const drawn = stderr.split('\r\x1b[K').filter((text) => /^\d\/2/.test(text));
     expect(drawn.length).toBeGreaterThan(2);
     for (const line of drawn) expect(line.length).toBeLessThan(60);
-    expect(stderr).toContain('beyond-timer[away=3.1s]: QEMU was killed');
+    expect(stderr).toContain('beyond-timer[away=3.1s]: R1: QEMU was killed');
     expect(stderr).not.toContain('PASS');
     expect(stderr.endsWith('\r\x1b[K')).toBe(true);
   });

@@ -70,7 +70,7 @@ describe('describeEvent', () => {
     [{ type: 'qemu.exit', code: 0, signal: null, asked: 'quit' }, 'QEMU ends: exit code 0 (asked to by quit)'],
     [
       { type: 'qemu.post-mortem', assertion: { file: 'a.c', line: 3, function: 'f', expression: 'x > 0' } },
-      'assertion in f (a.c:3): x > 0',
+      'assertion in f (a.c:3): x > 0; no backtrace: no core',
     ],
     [{ type: 'socket.path' }, "QEMU's socket path is gone"],
   ])('%j', (body, text) => {
@@ -89,5 +89,15 @@ describe('renderEvents', () => {
       '   +0.000 s  QMP is ready',
       '>  +0.100 s  driver resets the device',
     ]);
+  });
+});
+
+describe('renderEvents', () => {
+  it('gives every frame of a backtrace its line', () => {
+    const frames = ['#0  abort () at abort.c:79', `#1  main_loop_wait (${'x'.repeat(200)})`];
+    const [line, first, second] = renderEvents([{ seq: 0, t: 0, type: 'qemu.post-mortem', backtrace: frames }]);
+    expect(line).toContain('backtrace of 2 frames');
+    expect(first).toMatch(/^ {15}#0 {2}abort/);
+    expect(second).toHaveLength(115);
   });
 });

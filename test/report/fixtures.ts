@@ -62,14 +62,14 @@ export const crashed = variant({
   variant: 'server.absence.beyond-timer[away=3.1s]',
   verdict: 'fail',
   kind: 'crash',
-  reason: 'QEMU was killed by SIGABRT',
+  reason: 'R1: QEMU was killed by SIGABRT',
   requirements: [
     broken('R8', 'violation', 'QEMU dialled its own socket', [1]),
     broken('R1', 'crash', 'QEMU was killed by SIGABRT', [2, 3]),
   ],
   excerpt: events(
     { type: 'session.close', session: 1, by: 'peer', how: 'close' },
-    { type: 'self-dial', inodes: [41, 42] },
+    { type: 'self-dial', since: 0, inodes: [41, 42] },
     { type: 'qemu.stderr', line: "tcp_chr_change_state: Assertion `x' failed.\x1b[0m" },
     { type: 'qemu.exit', code: null, signal: 'SIGABRT' },
   ),

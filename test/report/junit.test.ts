@@ -72,7 +72,7 @@ describe('renderJunit', () => {
   });
 
   it('types failures, and tells trouble of the tester from them', () => {
-    expect(all('failure')).toEqual([{ type: 'crash', message: 'R1, R8: QEMU was killed by SIGABRT' }]);
+    expect(all('failure')).toEqual([{ type: 'crash', message: 'R1: QEMU was killed by SIGABRT (also R8)' }]);
     expect(all('error')).toEqual([{ type: 'inconclusive', message: 'EMFILE &lt;&quot;&amp;&#10;' }]);
     expect(all('skipped')).toEqual([{ message: 'no machine pc' }]);
     expect(xml).toContain('&gt;  +0.300 s  QEMU ends: killed by SIGABRT (unasked)');

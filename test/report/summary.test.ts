@@ -23,12 +23,13 @@ const hung = variant({
 
 describe('banner', () => {
   it.each([
-    [[variant(), skipped], 'PASS  QEMU kept the reconnect contract in all 1 variant'],
+    [[variant(), skipped], 'PASS  QEMU kept the reconnect contract in the one variant'],
+    [[variant(), variant()], 'PASS  QEMU kept the reconnect contract in all 2 variants'],
     [[variant(), unsure], 'INCONCLUSIVE  the tester could not judge 1 of 2 variants'],
     [[violated, unsure], 'FAIL  QEMU broke the reconnect contract in 1 of 2 variants'],
     [[violated, hung], 'HANG  QEMU hung in 1 of 2 variants'],
     [[violated, hung, crashed, skipped], 'CRASH  QEMU died in 1 of 3 variants'],
-    [[skipped], 'NOTHING RAN  all 1 variant were skipped'],
+    [[skipped], 'NOTHING RAN  the one variant was skipped'],
   ])('names the worst first', (variants, text) => {
     expect(banner(runOf(variants), plain)).toBe(text);
   });
@@ -42,7 +43,7 @@ describe('banner', () => {
 
 describe('renderSummary', () => {
   it('shows a failure with clause, evidence, command and timeline', () => {
-    expect(renderSummary(runOf([crashed, variant()]), 'reports/1', contract, plain)).toBe(`\
+    expect(renderSummary(runOf([crashed, variant()], { exitCode: 3 }), 'reports/1', contract, plain)).toBe(`\
 CRASH  QEMU died in 1 of 2 variants
 1 pass, 1 fail (1 crash), 0 inconclusive, 0 skip; QEMU 7.2.22 (/usr/bin/qemu-system-x86_64), 41.00 s
 
@@ -65,6 +66,7 @@ CRASH  server.absence.beyond-timer[away=3.1s]
   timeline  reports/1/timelines/x.jsonl
 
 Reports and timelines: reports/1
+CRASH  QEMU died in 1 of 2 variants; exit code 3
 `);
   });
 
@@ -79,9 +81,17 @@ Reports and timelines: reports/1
   it('gives reasons for what could not be judged and what was skipped', () => {
     const text = renderSummary(runOf([unsure, skipped]), 'out', contract, plain);
     expect(text).toContain(
-      "INCONCLUSIVE  no file descriptors left\n    quit.away\n  again     vhost-reconnect run 'quit.away'\n",
+      "INCONCLUSIVE  no file descriptors left\n    quit.away\n  again     vhost-reconnect run 'quit.away'\n  timeline  out/timelines/x.jsonl\n",
     );
     expect(text).toContain('SKIPPED  this QEMU has no reconnect-ms\n    client.interval.fraction\n');
+  });
+
+  it.each([
+    [[variant()], 0, /\nPASS {2}QEMU kept .*; exit code 0\n$/],
+    [[violated, variant()], 1, /\nFAIL {2}QEMU broke .*; exit code 1\n$/],
+    [[unsure], 4, /\nINCONCLUSIVE {2}the tester .*; exit code 4\n$/],
+  ])('ends with the verdict and the exit code', (variants, exitCode, last) => {
+    expect(renderSummary(runOf(variants, { exitCode }), 'out', contract, plain)).toMatch(last);
   });
 
   it('tabulates outages by role', () => {

@@ -12,6 +12,13 @@ vi.mock('../../src/contract/index.js', () => ({
     { id: 'S1', level: 'should' },
     { id: 'I1', level: 'info' },
   ],
+  // M1 breaks with the first kick of ring 7.
+  judgeAll: (t: Timeline) => {
+    const seen = t.first('driver.kick', ({ ring }) => ring === 7);
+    return seen
+      ? [{ requirement: 'M1', judgement: { outcome: 'break', kind: 'violation', seen: 'ring 7', events: [seen.seq] } }]
+      : [];
+  },
 }));
 
 type Kind = 'crash' | 'hang' | 'violation';
@@ -74,6 +81,17 @@ describe('the verdict', () => {
       verdict: 'inconclusive',
       reason: 'no ports left',
     });
+  });
+
+  test('what broke before the trouble began is no trouble of the tester', () => {
+    const wrong: EventBody = { type: 'driver.kick', ring: 7 };
+    const late = [broken('M1', 'violation', 1), broken('M2', 'hang', 2)];
+    expect(decide(timeline(kick, wrong, trouble), late)).toEqual({
+      verdict: 'fail',
+      kind: 'violation',
+      reason: 'M1: ring 7',
+    });
+    expect(decide(timeline(kick, trouble, wrong), late)).toMatchObject({ verdict: 'inconclusive' });
   });
 
   test('a crash outranks trouble', () => {

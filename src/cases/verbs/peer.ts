@@ -10,6 +10,6 @@ export const peer: Verb<z.output<typeof schema>> = {
   help: 'The peer arrives: it dials a listening QEMU, or listens for a dialling one.',
   schema,
   async run(stage, params) {
-    await arrive(stage, params === 'connect' ? {} : toBack(params.connect), true);
+    await arrive(stage, params === 'connect' ? {} : toBack(params.connect));
   },
 };
