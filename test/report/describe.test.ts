@@ -92,7 +92,7 @@ describe('renderEvents', () => {
   });
 });
 
-describe('renderEvents', () => {
+describe('a backtrace', () => {
   it('gives every frame of a backtrace its line', () => {
     const frames = ['#0  abort () at abort.c:79', `#1  main_loop_wait (${'x'.repeat(200)})`];
     const [line, first, second] = renderEvents([{ seq: 0, t: 0, type: 'qemu.post-mortem', backtrace: frames }]);

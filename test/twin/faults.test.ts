@@ -170,6 +170,12 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await restart(stage);
     expect(stage.peer.names.slice(0, 2)).toEqual(['SET_VRING_ENABLE', 'GET_FEATURES']);
   },
+  'protocol-features-unoffered': async (stage) => {
+    const acked = () => stage.peer.payloads('SET_PROTOCOL_FEATURES', 'u64').at(-1)!.value;
+    const before = acked();
+    await restart(stage);
+    expect(acked()).toBe(before | bit(18));
+  },
   'owner-twice': async (stage) => {
     await restart(stage);
     expect(stage.peer.names.filter((name) => name === 'SET_OWNER')).toHaveLength(2);
@@ -283,12 +289,6 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     expect(await stage.guest.linkUp()).toBe(true);
     await expect.poll(() => stage.guest.linkUp()).toBe(false);
     await expect.poll(() => stage.guest.linkUp()).toBe(true);
-  },
-  'protocol-features-unoffered': async (stage) => {
-    const acked = () => stage.peer.payloads('SET_PROTOCOL_FEATURES', 'u64').at(-1)!.value;
-    const before = acked();
-    await restart(stage);
-    expect(acked()).toBe(before | bit(18));
   },
   'queue-not-enabled': async (stage) => {
     await restart(stage);
