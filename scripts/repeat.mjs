@@ -1,6 +1,6 @@
 // Full runs in a row while every core is busy: one verdict that changes, or one inconclusive, is a failure.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,7 +19,9 @@ try {
   for (let i = 1; i <= runs; i++) {
     const dir = join(out, String(i));
     const { status } = spawnSync(process.execPath, ['dist/cli/main.js', 'run', '--out', dir], { stdio: 'ignore' });
-    const { variants, summary, durationMs } = JSON.parse(readFileSync(join(dir, 'results.json'), 'utf8'));
+    const { variants, summary, durationMs } = JSON.parse(
+      readFileSync(join(dir, readdirSync(dir)[0], 'results.json'), 'utf8'),
+    );
     const verdicts = new Map(variants.map(({ variant, verdict, reason }) => [variant, { verdict, reason }]));
     first ??= verdicts;
     const diff = [...verdicts].filter(

@@ -26,7 +26,7 @@ interface Level {
   seq: number;
 }
 
-/** Levels per session: from its first settled sample to its end. */
+/** Levels per session: from its first settled sample until its rings stop, at the latest with its end. */
 function levels(t: Timeline): Level[] {
   const samples = t.all('proc.sample');
   const end = horizon(t).t;
@@ -34,8 +34,12 @@ function levels(t: Timeline): Level[] {
     const running = allRunning(t, view);
     const ready = running ?? view.handshake.complete;
     const settled = samples.find((sample) => ready && sample.settled && sample.t >= ready.t);
-    const to = Math.min(view.to, end);
-    if (!settled || settled.t >= to) return [];
+    if (!settled) return [];
+    // A driver that resets frees what its rings held: that is another state, not the baseline of this one.
+    const reset = t.first('driver.reset', () => true, settled.seq)?.t ?? Infinity;
+    const stop = t.first('ring.stop', (event) => event.session === view.session, settled.seq)?.t ?? Infinity;
+    const to = Math.min(view.to, end, reset, stop);
+    if (settled.t >= to) return [];
     const counts = samples.filter((sample) => sample.seq >= settled.seq && sample.t < to);
     const least = (of: (sample: EventOf<'proc.sample'>) => number) => Math.min(...counts.map(of));
     return [

@@ -236,6 +236,15 @@ describe('R5 nothing leaks', () => {
     const between = story.find('proc.sample', ({ t }) => t > second.t);
     expectHold('R5', story.plus({ t: between.t - 1, type: 'proc.sample', fds: 28, threads: 4 }));
   });
+  it('counts nothing after the driver reset and its rings were freed', () => {
+    const story = server({ away: [200] });
+    const loss = story.find('session.close', ({ session }) => session === 1);
+    const freed = story.plus(
+      { t: loss.t - 20, type: 'driver.reset' },
+      { t: loss.t - 10, type: 'proc.sample', fds: 20, threads: 4 },
+    );
+    expectNotApplicable('R5', freed);
+  });
   it('counts the least of a session', () => {
     const story = client();
     const sample = story.find('proc.sample', () => true, -1);
