@@ -169,10 +169,24 @@ function disabled(t: Timeline, view: SessionView): { enabled: number; breaks: Br
   return { enabled, breaks };
 }
 
+/** Rings that were enabled although the driver, which is up, does not use their queue pair. */
+function unusedEnabled(t: Timeline, view: SessionView): Break[] {
+  return t
+    .all('ring.enable')
+    .filter(({ session, enabled }) => session === view.session && enabled)
+    .flatMap(({ seq, ring }) => {
+      const { ready } = periodAt(t, seq);
+      if (!ready || ready.seq > seq || ring < 2 * ready.pairs) return [];
+      const seen = `session ${view.session}: QEMU enabled ring ${ring}, and the guest uses ${counted(ready.pairs, 'queue pair')}`;
+      return [{ kind: 'violation', seen, events: [ready.seq, seq] }];
+    });
+}
+
 export const R27: Requirement = {
   id: 'R27',
   title: 'Rings in use are enabled',
-  sentence: 'Every ring of the queue pairs that the guest uses ends enabled on every connection.',
+  sentence:
+    'Every ring of the queue pairs that the guest uses ends enabled on every connection, and no ring of another pair is enabled.',
   level: 'must',
   label: 'spec',
   sources: [
@@ -182,8 +196,12 @@ export const R27: Requirement = {
   ],
   allowed: `SET_VRING_ENABLE 1 before or after the ring is started, within ${RINGS_MS} ms of it; without protocol features the start itself.`,
   judge(t) {
-    const results = servedSessions(t).map((view) => disabled(t, view));
-    const breaks = results.flatMap((result) => result.breaks);
+    const sessions = servedSessions(t);
+    const results = sessions.map((view) => disabled(t, view));
+    const breaks = [
+      ...results.flatMap((result) => result.breaks),
+      ...sessions.flatMap((view) => unusedEnabled(t, view)),
+    ];
     const enabled = results.reduce((sum, result) => sum + result.enabled, 0);
     const starts = t.all('ring.start').map(({ seq }) => seq);
     if (breaks.length === 0 && enabled === 0) return notApplicable('no ring of a driver that is up was started');

@@ -353,6 +353,20 @@ describe('R27 rings in use are enabled', () => {
     expectHold('R27', restopped);
   });
 
+  it('breaks when a ring of a pair is enabled that the guest does not use', () => {
+    const ready = good.find('driver.ready');
+    const narrow = good.with('driver.ready', () => true, { pairs: 1 });
+    expectHold(
+      'R27',
+      narrow.without('ring.enable', ({ ring }) => ring > 1),
+    );
+    const early = { t: ready.t - 1, type: 'ring.enable' as const, session: 1, ring: 2, enabled: true };
+    const before = narrow.without('ring.enable', ({ ring }) => ring > 1).plus(early);
+    expectHold('R27', before);
+    const after = before.plus({ ...early, t: ready.t + 1 });
+    expectBreak('R27', after, 'violation', /session 1: QEMU enabled ring 2, and the guest uses 1 queue pair/);
+  });
+
   it('excuses a QEMU that waits for an answer of the peer', () => {
     const last = never.timeline().end;
     const enabling = { ...at(2, 'SET_VRING_ENABLE', 1), t: last + 1, flags: 9 };
