@@ -2,7 +2,7 @@ import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning, ranToTheEnd } from './ring-spans.js';
-import { type Loss, losses, servedSessions } from './sessions.js';
+import { type Loss, losses, type SessionView, servedSessions } from './sessions.js';
 import { horizon, spent } from './timing.js';
 
 /** From the loss to the guest's link going down, and from running rings to its going up; measured under 20 ms. */
@@ -57,13 +57,17 @@ function missedUps(t: Timeline): Break[] {
   });
 }
 
+/** A handshake that went wrong raises the link all the same, and is for R18 to judge: a started device tells that it ended. */
+const handshakeEnd = ({ handshake, received }: SessionView): EventOf<'wire.recv'> | undefined =>
+  handshake.complete ?? received.find(({ name }) => name === 'SET_FEATURES');
+
 /**
  * Changes beyond those that losses and handshakes explain. They are counted over the whole run, not per loss: a change is
  * recorded when the guest looks, which may be after the next loss.
  */
 function surplus(t: Timeline, first: Link, changes: readonly Link[]): Break[] {
   const lost = losses(t).map(({ close }) => close);
-  const raised = servedSessions(t).flatMap(({ handshake }) => handshake.complete ?? []);
+  const raised = servedSessions(t).flatMap((view) => handshakeEnd(view) ?? []);
   // A link that was up at the first look was raised by a handshake before it.
   const fresh = raised.filter((message) => !first.up || message.seq > first.seq);
   return [

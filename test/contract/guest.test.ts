@@ -14,6 +14,12 @@ describe('R31 the guest sees the link', () => {
     expectHold('R31', client({ away: [200, 2000] }), /2 losses, 2 of them/);
   });
 
+  it('leaves a handshake that went wrong to R18: the link it raised is explained', () => {
+    const ownerless = good.without('wire.recv', ({ name, session }) => name === 'SET_OWNER' && session === 2);
+    expectBreak('R18', ownerless, 'violation', /SET_OWNER|GET_FEATURES/);
+    expectHold('R31', ownerless, /1 loss/);
+  });
+
   it('holds when a short absence did not show', () => {
     const brief = server({ away: [5] });
     const unseen = brief.without('driver.link', ({ t }) => t > brief.find('session.close').t);
