@@ -1,3 +1,4 @@
+import type { StartChoice } from '../driver/index.js';
 import type { Peer } from '../peer/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import type { Variant } from './types.js';
@@ -32,8 +33,10 @@ export interface Stage {
 
   /** Sends packets both ways; see the verb `traffic`. */
   traffic(packets: number, inFlight: boolean): Promise<void>;
-  /** Resets the guest driver, or starts it anew. */
-  driver(action: 'start' | 'reset'): Promise<void>;
+  /** Starts the guest driver, anew where it runs. */
+  startDriver(choice?: StartChoice): Promise<void>;
+  /** Resets the device of the guest driver. */
+  resetDriver(): Promise<void>;
   /** Executes a QMP command, recorded. @throws StepFailed with QEMU's error */
   qmp(execute: string, args?: Json): Promise<Json>;
   /** Sends QMP quit without waiting for the end. */

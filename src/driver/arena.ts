@@ -12,20 +12,30 @@ export interface RingPlace extends RingAddresses {
   size: number;
 }
 
-/** Guest RAM that the driver uses, handed out from the bottom in whole pages. */
+/**
+ * Guest RAM that the driver uses in one life of the device, handed out from the bottom in whole pages. Lives take turns in
+ * two halves: a guest that loads its driver anew finds its rings elsewhere, and what is stale shows.
+ */
 export class Arena {
-  readonly base = BASE;
+  readonly base: bigint;
   readonly #end: bigint;
-  #next = BASE;
+  #next: bigint;
 
-  /** @param memory guest RAM in bytes */
-  constructor(memory: number) {
-    this.#end = BigInt(memory);
+  /**
+   * @param memory guest RAM in bytes
+   * @param life how many lives of the device were before
+   */
+  constructor(memory: number, life: number) {
+    const middle = ((BASE + BigInt(memory)) / 2n / PAGE) * PAGE;
+    const upper = life % 2 === 1;
+    this.base = upper ? middle : BASE;
+    this.#end = upper ? BigInt(memory) : middle;
+    this.#next = this.base;
   }
 
   /** Bytes handed out so far. */
   get used(): number {
-    return Number(this.#next - BASE);
+    return Number(this.#next - this.base);
   }
 
   /** @throws DriverError ERR_MEMORY when RAM ends. */
@@ -35,7 +45,7 @@ export class Arena {
     if (this.#next > this.#end)
       throw new DriverError(
         'ERR_MEMORY',
-        `rings and buffers need ${this.#next} bytes of guest RAM, there are ${this.#end}`,
+        `rings and buffers reach to ${this.#next}, guest RAM for them to ${this.#end}`,
         'more memory, or fewer queue pairs',
       );
     return addr;

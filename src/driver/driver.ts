@@ -25,6 +25,14 @@ const FEATURES_OK = 8;
 /** Linux and QEMU both use 256 unless told otherwise; more would only cost memory. */
 const MAX_RING_SIZE = 256;
 
+/** How one start of the driver differs from what the options say. */
+export interface StartChoice {
+  /** Feature bits that it declines although its personality accepts them, as a mask. */
+  decline?: bigint;
+  /** Queue pairs to use. */
+  pairs?: number;
+}
+
 /** What a driver drives, and as what. */
 export interface DriverOptions {
   bus: GuestBus;
@@ -52,6 +60,8 @@ export class Driver {
   #device: NetDevice | undefined;
   /** The features accepted in the device's current life. */
   #features = 0n;
+  /** Lives of the device so far. */
+  #lives = 0;
   #link: boolean | undefined;
   /** Rings and interrupt status are to be looked at (again). */
   #wanted = false;
@@ -71,7 +81,7 @@ export class Driver {
    * Initialises the device as virtio 1.2, 3.1.1 has it, from finding it to DRIVER_OK and the number of pairs. Whatever was
    * running before is void. @throws DriverError, or the bus's error
    */
-  async start(): Promise<void> {
+  async start({ decline = 0n, pairs = this.#o.pairs }: StartChoice = {}): Promise<void> {
     this.#end(new DriverError('ERR_NOT_RUNNING', 'the driver was started anew', 'what was in flight is lost'));
     const { bus, recorder } = this.#o;
     const transport = await this.#machine.locate(bus);
@@ -84,13 +94,13 @@ export class Driver {
       transport.offeredFeatures(),
       transport.config(NET_CONFIG_SIZE),
     ]);
-    this.#features = this.#choose(offered);
-    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs);
+    this.#features = this.#choose(offered & ~decline);
+    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs, pairs);
     this.#device = device;
     await Promise.all([device.setUp(), transport.setStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)]);
     recorder.record({
       type: 'driver.ready',
-      pairs: this.#o.pairs,
+      pairs,
       rings: device.places.map(({ index, size, desc, avail, used }) => ({
         index,
         size,
@@ -181,8 +191,8 @@ export class Driver {
   }
 
   /** Features and queues, up to but without enabling these. @throws DriverError */
-  async #negotiate(transport: Transport, offered: bigint, maxPairs: number): Promise<NetDevice> {
-    const { bus, recorder, pairs, memory } = this.#o;
+  async #negotiate(transport: Transport, offered: bigint, maxPairs: number, pairs: number): Promise<NetDevice> {
+    const { bus, recorder, memory } = this.#o;
     const accepted = this.#features;
     const devicePairs = has(accepted, VIRTIO_NET_F_MQ) ? maxPairs : 1;
     if (pairs > devicePairs)
@@ -212,6 +222,7 @@ export class Driver {
         sizes: usable.slice(0, 2 * devicePairs),
         pairs,
         memory,
+        life: this.#lives++,
         ...(control === undefined ? {} : { control: { index: control, size: usable[control]! } }),
       },
       {

@@ -1,4 +1,4 @@
-export { Driver, type DriverOptions } from './driver.js';
+export { Driver, type DriverOptions, type StartChoice } from './driver.js';
 export { DriverError, type DriverErrorCode } from './driver-error.js';
 export type { AccessSize, GuestBus } from './guest-bus.js';
 export type { MachineName } from './machine.js';

@@ -15,6 +15,8 @@ export interface NetDeviceLayout {
   control?: { index: number; size: number };
   /** Guest RAM in bytes. */
   memory: number;
+  /** How many lives of the device were before this one. */
+  life: number;
 }
 
 /** A running virtio-net device: the queues of one life, from feature negotiation to reset. */
@@ -31,8 +33,8 @@ export class NetDevice {
   #over = false;
 
   /** Lays everything out in guest memory; touches nothing. @throws DriverError ERR_MEMORY */
-  constructor({ sizes, pairs, control, memory }: NetDeviceLayout, context: RingContext) {
-    const arena = new Arena(memory);
+  constructor({ sizes, pairs, control, memory, life }: NetDeviceLayout, context: RingContext) {
+    const arena = new Arena(memory, life);
     this.#arena = arena;
     this.#context = context;
     this.#rings = sizes.map((size, index) => new DriverRing(arena.ring(index, size), context));

@@ -3,7 +3,7 @@ import { FdSocket, type Listener, listenUnix, OsError } from '../os/index.js';
 import type { Recorder, Role } from '../timeline/index.js';
 import { type PathWait, pathAppears } from './path-appears.js';
 import { PeerError } from './peer-error.js';
-import { DEFAULT_PROFILE, type Profile, profiles } from './profiles.js';
+import { DEFAULT_PROFILE, type Profile, profiles, whenListening, withhold } from './profiles.js';
 import { type Leave, Session, type SessionFault } from './session.js';
 import { PeerTraffic } from './traffic.js';
 
@@ -19,6 +19,8 @@ export type PathFate =
 /** What comes back. */
 export interface Back {
   profile?: Profile;
+  /** Protocol features of the profile that it does not offer, as a mask, from now on. */
+  without?: bigint;
   fault?: SessionFault;
 }
 
@@ -81,8 +83,7 @@ export class Peer {
    * @param startup QEMU may not be listening yet: dial when its socket appears, and quickly again until it listens.
    */
   async arrive(back: Back = {}, startup = false): Promise<void> {
-    this.#profile = back.profile ?? this.#profile;
-    this.#fault = back.fault ?? {};
+    this.#become(back);
     this.#present = true;
     this.traffic.releaseTx();
     if (this.#o.role === 'client') return this.#listen();
@@ -111,8 +112,7 @@ export class Peer {
    * QEMU serves one client at a time, so nothing is read from the new one until then.
    */
   async overtake(how: Leave, back: Back = {}): Promise<void> {
-    this.#profile = back.profile ?? this.#profile;
-    this.#fault = back.fault ?? {};
+    this.#become(back);
     const old = this.#session;
     if (!old) throw new PeerError('ERR_NO_SESSION', 'no session to overtake', 'await ready first');
     // Should the old session break meanwhile, this dial is the redial.
@@ -154,6 +154,11 @@ export class Peer {
   pumpRx(): void {
     const session = this.#session;
     for (const ring of session?.runningRings ?? []) if (ring.dir === 'rx') session?.pump(ring);
+  }
+
+  #become({ profile = this.#profile, without = 0n, fault = {} }: Back): void {
+    this.#profile = withhold(profile, without);
+    this.#fault = fault;
   }
 
   /** An orderly exit first finishes what waits on the rings. */
@@ -263,7 +268,7 @@ export class Peer {
     const session: Session = new Session({
       socket,
       number,
-      profile: this.#profile,
+      profile: this.#o.role === 'client' ? whenListening(this.#profile) : this.#profile,
       recorder: this.#o.recorder,
       traffic: this.traffic,
       fault: this.#fault,

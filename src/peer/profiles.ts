@@ -5,6 +5,8 @@ export interface Profile {
   program: string;
   /** Answer to GET_FEATURES. */
   features: bigint;
+  /** The same where the peer listens, if that differs: OVS prepares a dpdkvhostuser port apart from a dpdkvhostuserclient one. */
+  listeningFeatures?: bigint;
   /** Answer to GET_PROTOCOL_FEATURES. */
   protocolFeatures: bigint;
   /** Answer to GET_QUEUE_NUM: queue pairs. */
@@ -16,13 +18,26 @@ export interface Profile {
 /** MQ LOG_SHMFD RARP REPLY_ACK NET_MTU BACKEND_REQ CRYPTO_SESSION BACKEND_SEND_FD HOST_NOTIFIER STATUS. */
 const DPDK_PROTOCOL_FEATURES = 0x10cbfn;
 
-const dpdk = (name: string, program: string, features: bigint): Profile => ({
+const dpdk = (name: string, program: string, features: bigint, listeningFeatures?: bigint): Profile => ({
   name,
   program,
   features,
+  ...(listeningFeatures === undefined ? {} : { listeningFeatures }),
   protocolFeatures: DPDK_PROTOCOL_FEATURES,
   queuePairs: 0x80,
   memSlots: 8,
+});
+
+/** The same without some protocol features, given as a mask. */
+export const withhold = (profile: Profile, protocolFeatures: bigint): Profile => ({
+  ...profile,
+  protocolFeatures: profile.protocolFeatures & ~protocolFeatures,
+});
+
+/** What a peer offers on the sockets that it listens on. */
+export const whenListening = (profile: Profile): Profile => ({
+  ...profile,
+  features: profile.listeningFeatures ?? profile.features,
 });
 
 /** The profiles by name. */
@@ -30,8 +45,8 @@ export const profiles: Readonly<Record<string, Profile>> = Object.fromEntries(
   [
     dpdk('ovs-dpdk-2.15', 'Open vSwitch 2.15.0, DPDK 20.11.10', 0xd7c66a7can),
     dpdk('ovs-dpdk-3.1', 'Open vSwitch 3.1.0, DPDK 22.11', 0xd7c66a7can),
-    dpdk('ovs-dpdk-3.5', 'Open vSwitch 3.5.0, DPDK 24.11.4', 0xd7c66a7cbn),
-    dpdk('ovs-dpdk-4.0', 'Open vSwitch 4.0.0, DPDK 25.11.4', 0xd7c66a7cbn),
+    dpdk('ovs-dpdk-3.5', 'Open vSwitch 3.5.0, DPDK 24.11.4', 0xd7c66a7cbn, 0xd7c66a7can),
+    dpdk('ovs-dpdk-4.0', 'Open vSwitch 4.0.0, DPDK 25.11.4', 0xd7c66a7cbn, 0xd7c66a7can),
     dpdk('testpmd-22.11', 'dpdk-testpmd 22.11', 0xd7c66e7cbn),
   ].map((profile) => [profile.name, profile]),
 );

@@ -1,7 +1,7 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { QemuGone, type Stage, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
-import { Driver, DriverError } from '../driver/index.js';
+import { Driver, DriverError, type StartChoice } from '../driver/index.js';
 import { listenUnix, OsError } from '../os/index.js';
 import { Peer, PeerError, type Profile } from '../peer/index.js';
 import {
@@ -264,7 +264,7 @@ export class VariantStage implements Stage {
 
   async bringUp(): Promise<void> {
     await this.qmpReady();
-    if (this.variant.driver !== 'none' && !this.#driverRuns) await this.driver('start');
+    if (this.variant.driver !== 'none' && !this.#driverRuns) await this.startDriver();
   }
 
   handshakeDone(): boolean {
@@ -300,9 +300,9 @@ export class VariantStage implements Stage {
 
   async traffic(packets: number, inFlight: boolean): Promise<void> {
     const driver = this.#driver;
-    if (!driver) throw new StepFailed('traffic before the driver was started');
+    if (!driver || !this.recorder.latest('driver.ready')) throw new StepFailed('traffic before the driver was started');
     const { traffic } = this.peer;
-    const pairs = this.variant.queuePairs;
+    const { pairs } = this.recorder.latest('driver.ready')!;
     const burst = this.#burst++;
     this.recorder.record({
       type: 'traffic.begin',
@@ -344,7 +344,7 @@ export class VariantStage implements Stage {
     }
   }
 
-  async driver(action: 'start' | 'reset'): Promise<void> {
+  async startDriver(choice?: StartChoice): Promise<void> {
     const { machine, queuePairs, memory } = this.variant;
     if (!this.#driver) {
       const bus = await this.#bounded('qtest', this.#running().qtest);
@@ -357,7 +357,12 @@ export class VariantStage implements Stage {
         memory,
       });
     }
-    await this.#bounded(`driver ${action}`, action === 'start' ? this.#driver.start() : this.#driver.reset());
+    await this.#bounded('driver start', this.#driver.start(choice));
+  }
+
+  async resetDriver(): Promise<void> {
+    if (!this.#driver) throw new StepFailed('reset before the driver was started');
+    await this.#bounded('driver reset', this.#driver.reset());
   }
 
   async qmp(execute: string, args?: Json): Promise<Json> {

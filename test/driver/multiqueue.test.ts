@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { Driver, personalities } from '../../src/driver/index.js';
 import { Recorder } from '../../src/timeline/index.js';
 import { buildPacket, parsePacket, virtioNetHeader } from '../../src/virtio/index.js';
-import { bit, VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE } from '../../src/wire/index.js';
+import {
+  bit,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_GUEST_ANNOUNCE,
+  VIRTIO_RING_F_EVENT_IDX,
+} from '../../src/wire/index.js';
 import { FakeMmio } from './fake-mmio.js';
 
 const MEMORY = 16 * 1024 * 1024;
@@ -31,6 +37,24 @@ describe('the driver on a device with many queues', () => {
     expect(ready.rings.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5]);
     const ends = [...device.queues.values()].map(({ used }) => Number(used));
     expect(Math.min(...ends)).toBeGreaterThan(0x100000);
+  });
+
+  it('starts anew with fewer features and pairs, and its rings elsewhere', async () => {
+    const { device, recorder, driver } = setUp();
+    await driver.start();
+    const first = recorder.latest('driver.ready')!;
+    await driver.reset();
+    await driver.start({ decline: bit(VIRTIO_RING_F_EVENT_IDX), pairs: 1 });
+    expect(device.accepted).toBe(personalities.linux.accepts & ~bit(VIRTIO_RING_F_EVENT_IDX));
+    expect(device.pairsSet).toBe(1);
+    const second = recorder.latest('driver.ready')!;
+    expect(second.pairs).toBe(1);
+    expect(second.rings.map(({ index }) => index)).toEqual([0, 1]);
+    const ends = first.rings.map(({ used }) => Number(used));
+    for (const { desc } of second.rings) expect(Number(desc)).toBeGreaterThan(Math.max(...ends));
+    await driver.reset();
+    await driver.start();
+    expect(recorder.latest('driver.ready')).toMatchObject({ pairs: 4, rings: first.rings });
   });
 
   it('keeps the pairs apart', async () => {

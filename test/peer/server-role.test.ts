@@ -2,6 +2,7 @@ import { rename } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { profiles } from '../../src/peer/index.js';
 import type { Recorder } from '../../src/timeline/index.js';
+import { bit, protocolFeatures } from '../../src/wire/index.js';
 import { ownFds } from '../os/helpers.js';
 import { seen } from './rig.js';
 import { ListeningQemu, site } from './sites.js';
@@ -152,6 +153,18 @@ describe('coming and going', () => {
     const third = await qemu.next();
     expect(await third.askU64('GET_FEATURES')).toBe(profiles['ovs-dpdk-3.5']!.features);
     expect(await third.askU64('GET_QUEUE_NUM')).toBe(128n);
+  });
+
+  test('it returns without a protocol feature, and stays so', async () => {
+    const { peer, qemu } = await connected();
+    const { protocolFeatures: offered } = profiles['ovs-dpdk-3.1']!;
+    const ack = bit(protocolFeatures.VHOST_USER_PROTOCOL_F_REPLY_ACK);
+    await peer.leave('close');
+    await peer.arrive({ without: ack });
+    expect(await (await qemu.next()).askU64('GET_PROTOCOL_FEATURES')).toBe(offered & ~ack);
+    await peer.leave('close');
+    await peer.arrive();
+    expect(await (await qemu.next()).askU64('GET_PROTOCOL_FEATURES')).toBe(offered & ~ack);
   });
 
   test('arriving while it is there changes nothing', async () => {
