@@ -9,7 +9,7 @@ export { missing } from './needs.js';
 export { caseSchema } from './schema.js';
 export { picks, SelectorError, select, variantsHint } from './select.js';
 export { Source } from './source.js';
-export { QemuGone, type Stage, StepFailed, StepTimeout } from './stage.js';
+export { type Burst, QemuGone, type Stage, StepFailed, StepTimeout } from './stage.js';
 export { parameterHelp, stepText } from './step-text.js';
 export type { Case, Point, Step, Variant } from './types.js';
 export { verbs } from './verbs/index.js';

@@ -3,6 +3,13 @@ import type { Peer } from '../peer/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import type { Variant } from './types.js';
 
+/** Packets to send, per queue pair and direction; see the verb `traffic`. */
+export interface Burst {
+  packets: number;
+  inFlight?: boolean;
+  only?: 'rx' | 'tx';
+}
+
 /** What a verb can do: the face of a running variant. The runner implements it. */
 export interface Stage {
   readonly variant: Variant;
@@ -32,7 +39,7 @@ export interface Stage {
   sample(): Promise<void>;
 
   /** Sends packets both ways; see the verb `traffic`. */
-  traffic(packets: number, inFlight: boolean): Promise<void>;
+  traffic(burst: Burst): Promise<void>;
   /** Starts the guest driver, anew where it runs. */
   startDriver(choice?: StartChoice): Promise<void>;
   /** Resets the device of the guest driver. */

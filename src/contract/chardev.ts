@@ -79,36 +79,40 @@ function missteps(sequence: readonly Observation[]): IllegalTransition[] {
   });
 }
 
+const WORD = { qom: 'the chardev', filename: 'query-chardev' };
+
 /** The chardev's own word against the connections that there were. */
 function contradictions(t: Timeline): IllegalTransition[] {
   const end = horizon(t).t;
-  const states = t.all('chardev.state');
   const open = sessionViews(t).map((view) => ({ from: view.open.t, to: view.to }));
   const served = servedSessions(t).flatMap((view) =>
     view.handshake.complete ? [{ from: view.handshake.complete.t, to: view.to }] : [],
   );
-  return states.flatMap((state, i) => {
-    const said: Span = { from: state.t, to: Math.min(states[i + 1]?.t ?? Infinity, end) };
-    const wrong = state.connected ? uncovered(said, open) : served.flatMap((span) => shared(said, span));
-    return wrong
-      .filter((span) => confirmed(t, span))
-      .map((span): IllegalTransition => {
-        const time = ms(span.to - span.from);
-        return state.connected
-          ? {
-              from: 'DISCONNECTED',
-              to: 'CONNECTED',
-              seen: `the chardev says connected for ${time} without any connection`,
-              events: [state.seq],
-            }
-          : {
-              from: 'CONNECTED',
-              to: 'DISCONNECTED',
-              seen: `the chardev says disconnected for ${time} of a served connection`,
-              events: [state.seq],
-            };
-      });
-  });
+  const words = (['qom', 'filename'] as const).map((means) => t.all('chardev.state').filter((e) => e.means === means));
+  return words.flatMap((states) =>
+    states.flatMap((state, i) => {
+      const said: Span = { from: state.t, to: Math.min(states[i + 1]?.t ?? Infinity, end) };
+      const wrong = state.connected ? uncovered(said, open) : served.flatMap((span) => shared(said, span));
+      return wrong
+        .filter((span) => confirmed(t, span))
+        .map((span): IllegalTransition => {
+          const time = ms(span.to - span.from);
+          return state.connected
+            ? {
+                from: 'DISCONNECTED',
+                to: 'CONNECTED',
+                seen: `${WORD[state.means]} says connected for ${time} without any connection`,
+                events: [state.seq],
+              }
+            : {
+                from: 'CONNECTED',
+                to: 'DISCONNECTED',
+                seen: `${WORD[state.means]} says disconnected for ${time} of a served connection`,
+                events: [state.seq],
+              };
+        });
+    }),
+  );
 }
 
 function shared(a: Span, b: Span): Span[] {

@@ -20,7 +20,7 @@ const any = virtioFeatures;
  * What QEMU 5.2 and all later versions pass on of the guest's features (user_feature_bits). Later versions pass on more;
  * the guest's other features (STATUS, CTRL_VQ, MAC ...) are QEMU's own business.
  */
-const FORWARDED: bigint = [
+export const FORWARDED: bigint = [
   any.VIRTIO_F_NOTIFY_ON_EMPTY,
   any.VIRTIO_F_ANY_LAYOUT,
   any.VIRTIO_RING_F_INDIRECT_DESC,

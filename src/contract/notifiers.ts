@@ -1,4 +1,5 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { USED_F_NO_NOTIFY } from '../virtio/index.js';
 import { flagIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
@@ -61,14 +62,29 @@ function lostCall(t: Timeline, view: SessionView): { call?: EventOf<'ring.call'>
   return { call, breaks: [{ kind: 'violation', seen, events: [call.seq] }] };
 }
 
+/**
+ * Rings that QEMU hands over with the flag by which a device asks the guest not to kick. The peer never sets it, so that it
+ * is left from QEMU's own device: a back-end that waits for kicks waits for ever, unless it clears the flag.
+ */
+function muted(t: Timeline): Break[] {
+  return t
+    .all('ring.start')
+    .filter(({ usedFlags = 0 }) => (usedFlags & USED_F_NO_NOTIFY) !== 0)
+    .map(({ session, ring, seq }) => ({
+      kind: 'violation',
+      seen: `session ${session}: ring ${ring} starts with NO_NOTIFY in its used ring`,
+      events: [seq],
+    }));
+}
+
 export const R26: Requirement = {
   id: 'R26',
   title: 'Kicks and calls work on every connection',
   sentence:
-    "SET_VRING_KICK and SET_VRING_CALL carry a file descriptor on every connection; the guest's notifications reach the peer and the peer's calls interrupt the guest.",
+    "SET_VRING_KICK and SET_VRING_CALL carry a file descriptor on every connection; the guest is not told to keep its notifications to itself, they reach the peer, and the peer's calls interrupt the guest.",
   level: 'must',
   label: 'spec',
-  sources: ['spec:Ring states', 'qemu:hw/virtio/vhost.c#vhost_virtqueue_start'],
+  sources: ['spec:Ring states', 'qemu:hw/virtio/vhost.c#vhost_virtqueue_start', 'defect:tx-kick-suppressed-by-qemu'],
   allowed: `Each within ${NOTIFY_MS} ms while the ring runs; notifications close together may arrive as one.`,
   judge(t) {
     const { messages, breaks } = bare(t);
@@ -77,7 +93,7 @@ export const R26: Requirement = {
     if (messages === 0) return notApplicable('no ring got a kick or call descriptor');
     const called = calls.flatMap(({ call }) => call?.seq ?? []);
     return judged(
-      [...breaks, ...kicks.breaks, ...calls.flatMap((result) => result.breaks)],
+      [...breaks, ...muted(t), ...kicks.breaks, ...calls.flatMap((result) => result.breaks)],
       hold(
         `${counted(messages, 'descriptor')}, ${counted(kicks.kicks, 'kick')} arrived, interrupts in ${counted(called.length, 'session')}`,
         called,

@@ -8,6 +8,7 @@ import { R5 } from './leaks.js';
 import { R22 } from './messages.js';
 import { R26 } from './notifiers.js';
 import { R1, R2, R3, R4 } from './process.js';
+import { R29 } from './refusal.js';
 import type { Judgement, Requirement } from './requirement.js';
 import { R24 } from './ring-base.js';
 import { R25 } from './ring-memory.js';
@@ -22,7 +23,7 @@ export const registry: readonly Requirement[] = [
   ...[R12, R13, R14],
   ...[R18, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
-  R31,
+  ...[R29, R31],
   ...[T1, T2],
   M1,
 ];

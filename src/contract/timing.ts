@@ -15,9 +15,16 @@ const DEATH_MS = 1000;
 /** How long a QEMU that starts up may keep waiting who depends on it; measured 30 ms, 700 ms on a busy machine. */
 export const START_MS = 5000;
 
+/**
+ * What QEMU is to do within a bound takes its main thread some milliseconds. A thread that spins is always short of a CPU on
+ * a busy machine, which must not excuse it for ever: what it ran counts so many times.
+ */
+const RAN_COUNTS = 4;
+
 /** How long a wait of QEMU's took, less what the machine took (see Timeline.starved). */
 export function spent(t: Timeline, from: Ms, to: Ms): Ms {
-  return Math.max(0, to - from - t.starved(from, to));
+  const wait = to - from;
+  return Math.min(wait, Math.max(0, wait - t.starved(from, to), RAN_COUNTS * t.ran(from, to)));
 }
 
 /** Until when QEMU is expected to behave as a running QEMU: the `quit` command, its death, or the end of the record. */

@@ -12,14 +12,21 @@ export function countThreads(pid: number): number | undefined {
   return orNothing(() => readdirSync(`/proc/${pid}/task`).length);
 }
 
+/** Milliseconds in all of a process's main thread. */
+export interface MainThreadTimes {
+  /** On a CPU. */
+  ran: number;
+  /** Ready to run, but without a CPU. */
+  delay: number;
+}
+
 /**
- * Milliseconds in all that a process's main thread was ready to run but had no CPU
- * (Documentation/scheduler/sched-stats.rst, second field of schedstat, in ns); undefined when it is gone or the kernel
- * keeps no such statistics.
+ * How a process's main thread spent its time (Documentation/scheduler/sched-stats.rst, first two fields of schedstat, in
+ * ns); undefined when it is gone or the kernel keeps no such statistics.
  */
-export function mainThreadDelay(pid: number): number | undefined {
-  const nanoseconds = orNothing(() => readFileSync(`/proc/${pid}/schedstat`, 'latin1'))?.split(' ')[1];
-  return nanoseconds === undefined ? undefined : Number(nanoseconds) / 1e6;
+export function mainThreadTimes(pid: number): MainThreadTimes | undefined {
+  const [ran, delay] = orNothing(() => readFileSync(`/proc/${pid}/schedstat`, 'latin1'))?.split(' ') ?? [];
+  return ran === undefined || delay === undefined ? undefined : { ran: Number(ran) / 1e6, delay: Number(delay) / 1e6 };
 }
 
 /** The arguments of a process, the program first; empty for a zombie, undefined when it is gone. */

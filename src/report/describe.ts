@@ -70,7 +70,7 @@ function text(event: Event): string {
       return `call of ring ${event.ring} (session ${event.session})`;
     case 'traffic.begin': {
       const flight = event.inFlight ? ', not awaited' : '';
-      return `burst ${event.burst}: ${plural(event.packets, 'packet')} each way on ${plural(event.pairs, 'pair')}${flight}`;
+      return `burst ${event.burst}: ${plural(event.packets, 'packet')} ${event.only ?? 'each way'} on ${plural(event.pairs, 'pair')}${flight}`;
     }
     case 'packets.sent':
       return `${event.dir} pair ${event.pair}: sent ${seqs(event.seqs)}`;

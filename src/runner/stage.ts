@@ -1,6 +1,6 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { QemuGone, type Stage, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
+import { type Burst, QemuGone, type Stage, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
 import { Driver, DriverError, type StartChoice } from '../driver/index.js';
 import { listenUnix, OsError } from '../os/index.js';
 import { Peer, PeerError, type Profile } from '../peer/index.js';
@@ -298,7 +298,7 @@ export class VariantStage implements Stage {
     if (this.#chardev) await this.#bounded('chardev', this.#chardev.read());
   }
 
-  async traffic(packets: number, inFlight: boolean): Promise<void> {
+  async traffic({ packets, inFlight = false, only }: Burst): Promise<void> {
     const driver = this.#driver;
     if (!driver || !this.recorder.latest('driver.ready')) throw new StepFailed('traffic before the driver was started');
     const { traffic } = this.peer;
@@ -309,14 +309,16 @@ export class VariantStage implements Stage {
       burst,
       packets,
       pairs,
+      ...(only ? { only } : {}),
       ...(inFlight ? { inFlight: true as const } : {}),
     });
     if (inFlight) traffic.holdTx((packets * pairs) / 2);
     const expected: Expected[] = [];
     for (let pair = 0; pair < pairs; pair++) {
-      const tx = this.#ledger.take('tx', pair, packets);
+      if (only !== 'rx') expected.push(this.#ledger.take('tx', pair, packets));
+      if (only === 'tx') continue;
       const rx = this.#ledger.take('rx', pair, packets);
-      expected.push(tx, rx);
+      expected.push(rx);
       traffic.queueRx(pair, rx.first, packets);
     }
     this.peer.pumpRx();

@@ -244,6 +244,8 @@ export interface TrafficBegin {
   burst: number;
   packets: number;
   pairs: number;
+  /** In one direction only. */
+  only?: 'rx' | 'tx';
   /** True when the burst is not awaited: it is in flight while the next step runs. */
   inFlight?: true;
 }
@@ -444,13 +446,15 @@ export interface ProcSample {
 }
 
 /**
- * How slow the machine is, as cumulative counts since the origin; recorded when one grew by 1 ms or more.
- * `lag`: time the tester's event loop ran late. `delay`: time QEMU's main thread was runnable but had no CPU (schedstat).
+ * How slow the machine is, as cumulative counts since the origin; recorded when `lag` or `delay` grew by 1 ms, or `ran` by
+ * more. `lag`: time the tester's event loop ran late. `delay`: time QEMU's main thread was runnable but had no CPU
+ * (schedstat). `ran`: time it had one; absent in older records.
  */
 export interface Pace {
   type: 'pace';
   lag: Ms;
   delay: Ms;
+  ran?: Ms;
 }
 
 /** Any event, without the recorder's stamp. */

@@ -52,15 +52,25 @@ export class Timeline {
 
   /**
    * Time between two moments that the machine, not QEMU, took: the tester's event loop late, or QEMU's main thread
-   * waiting for a CPU. A bound on QEMU's reaction is judged after subtracting it.
+   * waiting for a CPU. A bound on QEMU's reaction is judged after subtracting it. Both may have been at once, so that
+   * between two samples it is never more than the time that passed.
    */
   starved(from: Ms, to: Ms): Ms {
-    const at = (t: Ms, side: 'before' | 'after') => {
-      const list = this.all('pace');
-      const sample = side === 'before' ? list.findLast((e) => e.t <= t) : (list.find((e) => e.t >= t) ?? list.at(-1));
-      return sample ? sample.lag + sample.delay : 0;
-    };
-    return Math.max(0, at(to, 'after') - at(from, 'before'));
+    const list = this.all('pace');
+    const first = Math.max(0, list.findLastIndex((e) => e.t <= from) + 1);
+    const after = list.findIndex((e) => e.t >= to);
+    let sum = 0;
+    for (let i = first; i <= (after < 0 ? list.length - 1 : after); i++) {
+      const [before, now] = [list[i - 1] ?? { t: 0, lag: 0, delay: 0 }, list[i]!];
+      sum += Math.min(now.t - before.t, now.lag + now.delay - before.lag - before.delay);
+    }
+    return sum;
+  }
+
+  /** CPU time that QEMU's main thread certainly had between two moments: between the samples within. */
+  ran(from: Ms, to: Ms): Ms {
+    const list = this.all('pace').filter((e) => e.t >= from && e.t <= to);
+    return Math.max(0, (list.at(-1)?.ran ?? 0) - (list[0]?.ran ?? 0));
   }
 }
 

@@ -6,12 +6,16 @@ export interface Qmp {
   execute(command: string, args?: Json, options?: { silent?: boolean }): Promise<Json>;
 }
 
+type Means = 'qom' | 'filename';
+
 /**
- * Reads whether the chardev is connected. `qom-get connected` (chardev/char-socket.c, char_socket_get_connected; true in
- * TCP_CHARDEV_STATE_CONNECTED only) is exact in every version that has it; else the filename's `disconnected:` prefix.
+ * Reads whether the chardev says that it is connected, both ways. `qom-get connected` (chardev/char-socket.c,
+ * char_socket_get_connected; true in TCP_CHARDEV_STATE_CONNECTED only) is exact in every version that has it; the filename
+ * of query-chardev, with its `disconnected:` prefix, is what libvirt and operators look at.
  */
 export class ChardevWatch {
-  #means: 'qom' | 'filename' = 'qom';
+  #hasProperty = true;
+  readonly #last = new Map<Means, boolean>();
   #pending: Promise<boolean> | undefined;
 
   constructor(
@@ -20,8 +24,9 @@ export class ChardevWatch {
   ) {}
 
   /**
-   * Reads now; records the first state and each change. A question that is still open is not asked again: a QEMU that hangs
-   * is not to be buried in them. Rejects when QMP ends.
+   * Reads now; records the first state and each change, of either means. A question that is still open is not asked again:
+   * a QEMU that hangs is not to be buried in them. Rejects when QMP ends.
+   * @returns what the property says; without one, the filename
    */
   read(): Promise<boolean> {
     this.#pending ??= this.#read().finally(() => {
@@ -31,26 +36,31 @@ export class ChardevWatch {
   }
 
   async #read(): Promise<boolean> {
-    const connected = await this.#connected();
-    const last = this.recorder.latest('chardev.state');
-    if (last?.connected !== connected) this.recorder.record({ type: 'chardev.state', connected, means: this.#means });
-    return connected;
+    const [property, filename] = await Promise.all([this.#property(), this.#filename()]);
+    if (property !== undefined) this.#note('qom', property);
+    this.#note('filename', filename);
+    return property ?? filename;
   }
 
-  async #connected(): Promise<boolean> {
-    if (this.#means === 'qom') {
-      try {
-        const value = await this.qmp.execute(
-          'qom-get',
-          { path: `/chardevs/${CHARDEV_ID}`, property: 'connected' },
-          { silent: true },
-        );
-        return value === true;
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        this.#means = 'filename';
-      }
+  #note(means: Means, connected: boolean): void {
+    if (this.#last.get(means) === connected) return;
+    this.#last.set(means, connected);
+    this.recorder.record({ type: 'chardev.state', connected, means });
+  }
+
+  async #property(): Promise<boolean | undefined> {
+    if (!this.#hasProperty) return undefined;
+    try {
+      const path = `/chardevs/${CHARDEV_ID}`;
+      return (await this.qmp.execute('qom-get', { path, property: 'connected' }, { silent: true })) === true;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#hasProperty = false;
+      return undefined;
     }
+  }
+
+  async #filename(): Promise<boolean> {
     const list = (await this.qmp.execute('query-chardev', undefined, { silent: true })) as {
       label: string;
       filename: string;

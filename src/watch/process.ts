@@ -1,14 +1,18 @@
-import { countFds, countThreads, mainThreadDelay } from '../os/index.js';
+import { countFds, countThreads, mainThreadTimes } from '../os/index.js';
 import type { Recorder } from '../timeline/index.js';
 import { lagMeter } from './lag.js';
 
-/** Samples what /proc tells of QEMU: descriptors, threads, and how long its main thread waited for a CPU. */
+/** CPU time of QEMU's main thread that is worth an event by itself; an idle one takes a millisecond or two between samples. */
+const BUSY_MS = 20;
+
+/** Samples what /proc tells of QEMU: descriptors, threads, and how its main thread got on. */
 export class ProcessWatch {
   /** Held before the count is read: a meter that nobody holds does not count. */
   readonly #release = lagMeter.hold();
   readonly #lagStart = lagMeter.total;
   #lastLag = 0;
   #lastDelay = 0;
+  #lastRan = 0;
 
   constructor(
     private readonly pid: number,
@@ -33,10 +37,13 @@ export class ProcessWatch {
 
   #pace(): void {
     const lag = Math.round(lagMeter.total - this.#lagStart);
-    const delay = Math.round(mainThreadDelay(this.pid) ?? this.#lastDelay);
-    if (lag <= this.#lastLag && delay <= this.#lastDelay) return;
+    const times = mainThreadTimes(this.pid);
+    const delay = Math.round(times?.delay ?? this.#lastDelay);
+    const ran = Math.round(times?.ran ?? this.#lastRan);
+    if (lag <= this.#lastLag && delay <= this.#lastDelay && ran < this.#lastRan + BUSY_MS) return;
     this.#lastLag = Math.max(lag, this.#lastLag);
     this.#lastDelay = Math.max(delay, this.#lastDelay);
-    this.recorder.record({ type: 'pace', lag: this.#lastLag, delay: this.#lastDelay });
+    this.#lastRan = Math.max(ran, this.#lastRan);
+    this.recorder.record({ type: 'pace', lag: this.#lastLag, delay: this.#lastDelay, ran: this.#lastRan });
   }
 }

@@ -74,6 +74,16 @@ describe('M1 the chardev follows its state machine', () => {
     );
   });
 
+  it('breaks when query-chardev says connected, whatever the property says', () => {
+    const said = good.plus({ t: loss.t - 300, type: 'chardev.state', connected: true, means: 'filename' });
+    expectBreak(
+      'M1',
+      said,
+      'violation',
+      /DISCONNECTED to CONNECTED: query-chardev says connected for 3\d\d\d ms without/,
+    );
+  });
+
   it('breaks when the chardev says disconnected of a served connection', () => {
     const first = good.find('chardev.state');
     const wrong = good.with('chardev.state', (e) => e.t === first.t, { connected: false });

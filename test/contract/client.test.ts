@@ -43,7 +43,7 @@ describe('R12 a dialling QEMU comes back in time', () => {
       'R12',
       slow.plus(
         { t: redial.t - 500, type: 'pace', lag: 0, delay: 0 },
-        { t: redial.t + 1900, type: 'pace', lag: 500, delay: 900 },
+        { t: redial.t + 1900, type: 'pace', lag: 600, delay: 900 },
       ),
     );
   });

@@ -284,6 +284,11 @@ describe('R26 kicks and calls', () => {
   const call = good.find('ring.call', ({ session }) => session === 2);
 
   it('holds', () => expectHold('R26', good, /24 descriptors, 4 kicks arrived, interrupts in 2 sessions/));
+  it('breaks when the guest is asked not to kick', () => {
+    const muted = good.with('ring.start', ({ session, ring }) => session === 2 && ring === 1, { usedFlags: 1 });
+    expectBreak('R26', muted, 'violation', /session 2: ring 1 starts with NO_NOTIFY in its used ring/);
+  });
+
   it('breaks when a descriptor is missing', () => {
     expectBreak(
       'R26',

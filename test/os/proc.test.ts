@@ -7,7 +7,7 @@ import {
   countFds,
   countThreads,
   FdSocket,
-  mainThreadDelay,
+  mainThreadTimes,
   parseUnixSockets,
   processCmdline,
   unixSockets,
@@ -30,17 +30,21 @@ test('tells of another process what there is to tell, and nothing once it is gon
   await expect.poll(() => countFds(pid)! - countFds(plain.pid!)!).toBe(2);
   expect(countThreads(pid)).toBe(1);
   await expect.poll(() => processCmdline(pid)).toEqual(['sleep', '60']);
-  expect(mainThreadDelay(pid)).toBeGreaterThanOrEqual(0);
+  expect(mainThreadTimes(pid)!.ran).toBeGreaterThan(0);
+  expect(mainThreadTimes(pid)!.delay).toBeGreaterThanOrEqual(0);
   plain.kill('SIGKILL');
   child.kill('SIGKILL');
   await once(child, 'exit');
-  const afterwards = [countFds(pid), countThreads(pid), processCmdline(pid), mainThreadDelay(pid)];
+  const afterwards = [countFds(pid), countThreads(pid), processCmdline(pid), mainThreadTimes(pid)];
   expect(afterwards).toEqual([undefined, undefined, undefined, undefined]);
 });
 
-test('the delay of the main thread only grows', () => {
-  const first = mainThreadDelay(process.pid)!;
-  expect(mainThreadDelay(process.pid)).toBeGreaterThanOrEqual(first);
+test('the times of the main thread only grow', () => {
+  const first = mainThreadTimes(process.pid)!;
+  for (const begin = process.cpuUsage().user; process.cpuUsage().user < begin + 20_000; );
+  const second = mainThreadTimes(process.pid)!;
+  expect(second.ran).toBeGreaterThan(first.ran);
+  expect(second.delay).toBeGreaterThanOrEqual(first.delay);
 });
 
 test('finds listening, accepted and waiting sockets', async () => {

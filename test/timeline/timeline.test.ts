@@ -66,9 +66,23 @@ describe('starved', () => {
     expect(t.starved(from, to)).toBe(ms);
   });
 
+  test('is never more than the time that passed: the tester and QEMU may wait at once', () => {
+    const both = timeline([0, kick(0)], [100, pace(0, 0)], [200, pace(90, 90)], [300, pace(90, 100)]);
+    expect(both.starved(100, 300)).toBe(110);
+  });
+
   test('is nothing without samples', () => {
     expect(timeline([0, kick(0)]).starved(0, 100)).toBe(0);
   });
+});
+
+test('ran is what the samples within show', () => {
+  const ran = (ms: number) => ({ ...pace(1, 1), ran: ms });
+  const t = timeline([0, ran(10)], [100, ran(30)], [200, ran(90)], [300, ran(100)]);
+  expect(t.ran(50, 250)).toBe(60);
+  expect(t.ran(0, 300)).toBe(90);
+  expect(t.ran(110, 190)).toBe(0);
+  expect(timeline([0, pace(1, 1)], [100, pace(2, 2)]).ran(0, 100)).toBe(0);
 });
 
 describe('the recorder', () => {

@@ -71,6 +71,13 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     stage.peer.leave();
     expect(await stage.twin.exited).toMatchObject({ signal: 'SIGSEGV' });
   },
+  'drops-healthy-peer': async ({ twin, peer }) => {
+    await leave({ twin, peer });
+    await peer.dial();
+    // The handshake went through; then the connection is gone although the back-end did not leave.
+    await peer.until(() => peer.connections === 2 && peer.names.includes('SET_OWNER'));
+    await expect.poll(() => chardevConnected(twin)).toBe(false);
+  },
   'qmp-dead-while-away': async ({ twin, peer }) => {
     peer.leave();
     await delay(QUIET_MS);

@@ -48,6 +48,8 @@ export interface Behaviour {
   servesSecond: boolean;
   /** After the n-th loss (from 1) was handled. */
   afterLoss(twin: Twin, losses: number): void;
+  /** Whether the peer is dropped once its handshake is over. */
+  dropsPeer(connection: number): boolean;
   /** Whether the monitor answers at this time. */
   answersMonitor(twin: Twin): boolean;
   /** What the monitor says of the chardev. */
@@ -78,6 +80,7 @@ export const wellBehaved: Behaviour = {
   rearmAfter: () => 0,
   servesSecond: false,
   afterLoss: () => {},
+  dropsPeer: () => false,
   answersMonitor: () => true,
   reportsConnected: (twin) => twin.connected,
   exitCode: 0,

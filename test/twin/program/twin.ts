@@ -218,6 +218,7 @@ export class Twin {
     this.#showLink('return');
     await this.#device?.setBackend(true);
     for (const line of this.#held.splice(0)) this.#monitorLine(line);
+    if (this.#behaviour.dropsPeer(this.connections)) connection.close();
     return true;
   }
 

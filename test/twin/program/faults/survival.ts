@@ -8,7 +8,7 @@ const SELF_DIAL_MS = 3000;
 /** How much leaks with each loss. */
 const LEAKED_FDS = 4;
 
-/** R1 to R5: the process and its monitor outlive the loss. */
+/** R1 to R5, and R29: the process, its monitor and a good connection live on. */
 export const survivalFaults: readonly Fault[] = [
   {
     name: 'self-dial-abort',
@@ -50,6 +50,14 @@ export const survivalFaults: readonly Fault[] = [
         if (losses === 2) process.kill(process.pid, 'SIGSEGV');
       },
     },
+  },
+  {
+    name: 'drops-healthy-peer',
+    breaks: 'R29',
+    role: 'both',
+    needsDriver: false,
+    description: 'Drops the first peer that returns once its handshake is over.',
+    behaviour: { dropsPeer: (connection) => connection === 2 },
   },
   {
     name: 'qmp-dead-while-away',
