@@ -26,6 +26,8 @@ export {
 } from './report/index.js';
 export {
   defaultJobs,
+  Expectations,
+  loadExpectations,
   type Reporter,
   type RunOptions,
   type RunResult,

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Vocabulary } from './definition.js';
 import { CaseError, CatalogueError } from './error.js';
@@ -11,7 +11,7 @@ import type { Case } from './types.js';
 export const builtinCases = fileURLToPath(new URL('../../cases', import.meta.url));
 
 /** A path as an operator would type it: relative where that does not climb out of the working directory. */
-function shown(file: string): string {
+export function shownPath(file: string): string {
   const path = relative(process.cwd(), file);
   return path.startsWith('..') ? file : path;
 }
@@ -22,6 +22,8 @@ async function caseFiles(dir: string): Promise<string[]> {
     const files = entries
       .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
+      // Beside the cases stand what is expected of them.
+      .filter((file) => dirname(file) !== join(dir, 'expected'))
       .sort();
     if (files.length === 0) throw unreadable(dir, 'a folder with case files', 'none', 'their names end in .yaml');
     return files;
@@ -43,11 +45,11 @@ async function readCase(file: string): Promise<string> {
 }
 
 function unreadable(path: string, expected: string, got: string, hint?: string): CaseError {
-  return new CaseError('ERR_CASE_FILE', { file: shown(path), line: 1, column: 1 }, expected, got, hint);
+  return new CaseError('ERR_CASE_FILE', { file: shownPath(path), line: 1, column: 1 }, expected, got, hint);
 }
 
 /**
- * Loads and validates every `.yaml` below the folders, sorted by id.
+ * Loads and validates every `.yaml` below the folders, sorted by id; not those of their folder `expected`.
  * @throws CatalogueError with all mistakes of all files.
  */
 export async function loadCatalogue(dirs: readonly string[], vocabulary: Vocabulary): Promise<Case[]> {
@@ -62,7 +64,7 @@ export async function loadCatalogue(dirs: readonly string[], vocabulary: Vocabul
     for (const file of (await caseFiles(dir).catch(orNote)) ?? []) {
       const text = await readCase(file).catch(orNote);
       if (text === undefined) continue;
-      const loaded = loadCase(shown(file), text, vocabulary);
+      const loaded = loadCase(shownPath(file), text, vocabulary);
       if (Array.isArray(loaded)) {
         errors.push(...loaded);
         continue;

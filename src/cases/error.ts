@@ -1,4 +1,4 @@
-/** What is wrong with a case file. Stable: tests and tools go by it. */
+/** What is wrong with a case file, or with an expectation file. Stable: tests and tools go by it. */
 export type CaseErrorCode =
   | 'ERR_CASE_FILE'
   | 'ERR_CASE_YAML'
@@ -6,7 +6,8 @@ export type CaseErrorCode =
   | 'ERR_CASE_VERB'
   | 'ERR_CASE_MATRIX'
   | 'ERR_CASE_PLACEHOLDER'
-  | 'ERR_CASE_DUPLICATE';
+  | 'ERR_CASE_DUPLICATE'
+  | 'ERR_EXPECTED';
 
 /** A place in a case file; line and column count from 1. */
 export interface Place {

@@ -1,4 +1,4 @@
-export { builtinCases, loadCatalogue } from './catalogue.js';
+export { builtinCases, loadCatalogue, shownPath } from './catalogue.js';
 export type { Vocabulary } from './definition.js';
 export { durationPattern, parseDuration } from './duration.js';
 export { CaseError, type CaseErrorCode, CatalogueError, type Place } from './error.js';
@@ -7,7 +7,7 @@ export { caseErrors, type Finding, findings } from './issues.js';
 export { didYouMean, nearest } from './nearest.js';
 export { missing } from './needs.js';
 export { caseSchema } from './schema.js';
-export { picks, SelectorError, select, variantsHint } from './select.js';
+export { picks, SelectorError, select, selectorHint, variantsHint } from './select.js';
 export { Source } from './source.js';
 export { type Burst, QemuGone, type Stage, StepFailed, StepTimeout } from './stage.js';
 export { parameterHelp, stepText } from './step-text.js';

@@ -42,7 +42,7 @@ export function variantsHint(id: string, variants: readonly Variant[]): string |
 }
 
 /** The ids that a mistyped selector may have meant. */
-function hintFor(selector: string, variants: readonly Variant[]): string {
+export function selectorHint(selector: string, variants: readonly Variant[]): string {
   const own = variantsHint(selector, variants);
   if (own !== undefined) return own;
   const prefixes = variants.flatMap(({ caseId: id }) =>
@@ -59,7 +59,7 @@ function hintFor(selector: string, variants: readonly Variant[]): string {
 export function select(variants: readonly Variant[], selectors: readonly string[]): Variant[] {
   for (const selector of selectors)
     if (!variants.some((variant) => picks(selector, variant)))
-      throw new SelectorError(selector, hintFor(selector, variants));
+      throw new SelectorError(selector, selectorHint(selector, variants));
   if (selectors.length === 0) return [...variants];
   return variants.filter((variant) => selectors.some((selector) => picks(selector, variant)));
 }

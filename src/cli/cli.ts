@@ -17,8 +17,8 @@ import { type Known, usageError } from './wording.js';
 /**
  * The whole command line.
  * @param args without node and script
- * @returns the exit code: 0 all as expected, 1 unexpected failure, 2 usage or configuration, 3 QEMU crashed or hung,
- * 4 inconclusive results remain or the tester failed, 130 interrupted
+ * @returns the exit code: 0 all as expected, 1 unexpected failure or stale expectation, 2 usage or configuration, 3 QEMU
+ * crashed or hung unexpectedly, 4 inconclusive results remain or the tester failed, 130 interrupted
  */
 export async function main(args: readonly string[], io: Io): Promise<number> {
   let code: number = EXIT.ok;
@@ -84,8 +84,8 @@ function parser(args: readonly string[], context: Context) {
     .wrap((io.stdout.isTTY && io.stdout.columns) || 100)
     .epilogue(
       'Options may also stand in the configuration file, or in the environment as VHOST_RECONNECT_QEMU and so on.\n' +
-        'Exit codes: 0 all as expected, 1 a requirement is broken, 2 usage or configuration, 3 QEMU crashed or hung, ' +
-        '4 inconclusive, 130 interrupted.',
+        'Exit codes: 0 all as expected, 1 an unexpected failure or a stale expectation, 2 usage or configuration, ' +
+        '3 QEMU crashed or hung unexpectedly, 4 inconclusive, 130 interrupted.',
     )
     .fail((message, error, usage) => {
       if (error && error.name !== 'YError') throw error;

@@ -7,6 +7,7 @@ import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
 import { ConsoleReporter, JsonReporter, JunitReporter } from '../report/index.js';
 import { defaultJobs, run } from '../runner/index.js';
 import { readCatalogue, selectVariants } from './catalogue.js';
+import { readExpectations } from './expected.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { type LogLevel, logReporter, openLog } from './log.js';
 import { runOptions, selectionOptions, withSettings } from './options.js';
@@ -29,7 +30,20 @@ export function runCommand({ io, settings, exit }: Context): CommandModule<objec
     describe: 'Run cases against a QEMU and judge what it does',
     builder: (argv: Argv) =>
       build(
-        withSettings(argv, settings, 'role', 'machine', 'cases', 'qemu', 'accel', 'profile', 'jobs', 'repeat', 'out'),
+        withSettings(
+          argv,
+          settings,
+          'role',
+          'machine',
+          'cases',
+          'qemu',
+          'accel',
+          'profile',
+          'jobs',
+          'repeat',
+          'expected',
+          'out',
+        ),
       ),
     handler: async (argv) => exit(await execute(io, argv)),
   };
@@ -45,6 +59,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     const facts = await probe(path);
     log.info({ qemu: facts.path, version: facts.versionText, selected: variants.length }, 'QEMU probed');
     const plan = planFor(variants, facts);
+    const expectations = await readExpectations(io, argv.expected, facts, cases);
     // Only now: what is refused leaves no empty folder.
     const out = makeOut(resolve(io.cwd, argv.out));
     const profile = argv.profile ?? DEFAULT_PROFILE;
@@ -53,6 +68,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     const result = await run({
       ...plan,
       facts,
+      expectations,
       profile,
       accel,
       jobs,
@@ -85,6 +101,7 @@ function reproduction(argv: RunArguments, facts: QemuFacts, profile: string): st
     ...(profile === DEFAULT_PROFILE ? [] : ['--profile', profile]),
     ...(argv.accel === 'auto' ? [] : ['--accel', argv.accel]),
     ...argv.cases.flatMap((dir) => ['--cases', dir]),
+    ...(argv.expected === undefined ? [] : ['--expected', argv.expected]),
   ];
 }
 

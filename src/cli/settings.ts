@@ -23,12 +23,18 @@ const settings = z.strictObject({
   repeat: z.int().min(1).optional(),
   out: z.string().min(1).optional(),
   cases: several(z.string().min(1)).optional(),
+  expected: z.string().min(1).optional(),
   log: z.string().min(1).optional(),
 });
 export type Settings = z.output<typeof settings>;
 const keys = Object.keys(settings.shape);
 
+/** The value of `expected` that stands for no file. */
+export const NONE = 'none';
+
 const PREFIX = 'VHOST_RECONNECT_';
+/** Of the tools around this one, and of a QEMU that they build. */
+const OTHERS = ['CACHE', 'DEFECT', 'FIDELITY_QEMUS'].map((name) => PREFIX + name);
 const defaultFiles = ['json', 'yaml', 'yml'].map((extension) => `vhost-reconnect.config.${extension}`);
 
 /**
@@ -76,7 +82,7 @@ function settingsOf(text: string, name: string): Settings {
   throw new UsageError('ERR_CONFIG', errors[0]!.message);
 }
 
-function anchored({ qemu, out, cases, log, ...rest }: Settings, dir: string): Settings {
+function anchored({ qemu, out, cases, expected, log, ...rest }: Settings, dir: string): Settings {
   const anchor = (path: string) => (isAbsolute(path) ? path : join(dir, path));
   return {
     ...rest,
@@ -84,6 +90,7 @@ function anchored({ qemu, out, cases, log, ...rest }: Settings, dir: string): Se
     ...(qemu !== undefined && { qemu: qemu.includes('/') ? anchor(qemu) : qemu }),
     ...(out !== undefined && { out: anchor(out) }),
     ...(log !== undefined && { log: anchor(log) }),
+    ...(expected !== undefined && { expected: expected === NONE ? expected : anchor(expected) }),
     ...(cases !== undefined && { cases: cases.map(anchor) }),
   };
 }
@@ -93,7 +100,8 @@ function anchored({ qemu, out, cases, log, ...rest }: Settings, dir: string): Se
  * @throws UsageError ERR_ENVIRONMENT
  */
 export function environmentSettings(env: NodeJS.ProcessEnv): Settings {
-  const given = Object.entries(env).filter(([name, value]) => name.startsWith(PREFIX) && value !== '');
+  const ours = (name: string) => name.startsWith(PREFIX) && !OTHERS.includes(name);
+  const given = Object.entries(env).filter(([name, value]) => ours(name) && value !== '');
   const raw = given.map(([name, value = '']) => {
     const key = name.slice(PREFIX.length).toLowerCase();
     if (key === 'jobs' || key === 'repeat') return [key, Number.isNaN(Number(value)) ? value : Number(value)];

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Requirement } from '../contract/index.js';
-import type { Reporter, RunResult, VariantResult } from '../runner/index.js';
+import { isExpected, type Reporter, type RunResult, type VariantResult } from '../runner/index.js';
+import { expectationText } from './expectation.js';
 import { count, formatMs, printable } from './format.js';
 import { type Paint, paint, wantsColour } from './paint.js';
 import { Tally } from './progress.js';
@@ -43,11 +44,14 @@ export class ConsoleReporter implements Reporter {
     this.#paint = paint(wantsColour(stderr, env));
   }
 
-  onStart({ total, jobs, qemu, out }: Parameters<NonNullable<Reporter['onStart']>>[0]): void {
+  onStart({ total, jobs, qemu, expectations, out }: Parameters<NonNullable<Reporter['onStart']>>[0]): void {
     if (this.#o.quiet) return;
     this.#tally = new Tally(total, () => performance.now());
     this.#o.stderr.write(
-      `QEMU ${qemu.version} (${qemu.path}): ${count(total, 'variant')}, ${Math.min(jobs, total)} at a time, reports in ${out}\n`,
+      `QEMU ${qemu.version} (${qemu.path}): ${count(total, 'variant')}, ${Math.min(jobs, total)} at a time, reports in ${out}\n` +
+        (expectations
+          ? `Known failures of this build: ${expectations.file}\n`
+          : 'No failure of this build is known: every one counts\n'),
     );
     if (!this.#live) return;
     this.#timer = setInterval(() => this.#draw(), REDRAW_MS);
@@ -63,8 +67,7 @@ export class ConsoleReporter implements Reporter {
     this.#tally.ended(result);
     if (this.#o.quiet) return;
     if (!this.#live) this.#o.stderr.write(`${this.#tally.position}  ${this.#line(result)}\n`);
-    else if (result.verdict === 'fail' || result.verdict === 'inconclusive')
-      this.#o.stderr.write(`${CLEAR_LINE}${this.#line(result)}\n`);
+    else if (needsAttention(result)) this.#o.stderr.write(`${CLEAR_LINE}${this.#line(result)}\n`);
     this.#draw();
   }
 
@@ -74,8 +77,12 @@ export class ConsoleReporter implements Reporter {
     this.#o.stdout.write(renderSummary(result, out, this.#o.contract, paint(wantsColour(this.#o.stdout, this.#o.env))));
   }
 
-  #line({ verdict, kind, variant, reason, durationMs }: VariantResult): string {
-    const word = (kind ?? verdict).toUpperCase().padEnd(12);
+  #line(result: VariantResult): string {
+    const { verdict, kind, variant, expectation, durationMs } = result;
+    const expected = isExpected(result);
+    const stale = expectation?.state === 'stale';
+    const word = (stale ? 'stale' : expected ? 'expected' : (kind ?? verdict)).toUpperCase().padEnd(12);
+    const reason = stale || expected ? expectationText(result) : result.reason;
     const colours = {
       pass: this.#paint.good,
       fail: this.#paint.bad,
@@ -83,11 +90,18 @@ export class ConsoleReporter implements Reporter {
       skip: this.#paint.dim,
     };
     const why = reason ? `: ${printable(reason)}` : '';
-    return `${colours[verdict](word)}  ${variant}${why}${verdict === 'skip' ? '' : this.#paint.dim(`  ${formatMs(durationMs)}`)}`;
+    const colour = stale ? this.#paint.bad : expected ? this.#paint.dim : colours[verdict];
+    return `${colour(word)}  ${variant}${why}${verdict === 'skip' ? '' : this.#paint.dim(`  ${formatMs(durationMs)}`)}`;
   }
 
   #draw(): void {
     if (!this.#live || this.#o.quiet) return;
     this.#o.stderr.write(CLEAR_LINE + this.#tally.line((this.#o.stderr.columns || 80) - 1));
   }
+}
+
+/** What a person who watches wants to see at once. */
+function needsAttention(result: VariantResult): boolean {
+  const { verdict, expectation } = result;
+  return expectation?.state === 'stale' || verdict === 'inconclusive' || (verdict === 'fail' && !isExpected(result));
 }

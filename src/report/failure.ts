@@ -1,5 +1,5 @@
 import type { Requirement } from '../contract/index.js';
-import type { FailKind, RequirementResult, VariantResult } from '../runner/index.js';
+import { type FailKind, isExpected, type RequirementResult, type VariantResult } from '../runner/index.js';
 import { groupBy } from './group.js';
 
 /** A requirement that a variant broke. */
@@ -21,9 +21,9 @@ export interface FailureGroup {
   results: VariantResult[];
 }
 
-/** Failed variants by kind and by the worst requirement they broke; crashes first. */
+/** The unexpected failures by kind and by the worst requirement they broke; crashes first. */
 export function groupFailures(results: readonly VariantResult[]): FailureGroup[] {
-  const failed = results.filter(({ verdict }) => verdict === 'fail');
+  const failed = results.filter((result) => result.verdict === 'fail' && !isExpected(result));
   const named = failed.map((result) => ({
     result,
     kind: result.kind ?? 'violation',

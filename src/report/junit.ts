@@ -1,5 +1,6 @@
 import type { Requirement } from '../contract/index.js';
-import type { RunResult, VariantResult } from '../runner/index.js';
+import { isExpected, type RunResult, type VariantResult } from '../runner/index.js';
+import { expectationText } from './expectation.js';
 import { breaksOf } from './failure.js';
 import { groupBy } from './group.js';
 import { renderFailure } from './summary.js';
@@ -9,7 +10,8 @@ const seconds = (ms: number) => (ms / 1000).toFixed(3);
 
 /**
  * The run as JUnit XML in the dialect that GitLab and Jenkins read: a suite per theme (first component of the case id), a
- * test case per variant. `failure` is a verdict on QEMU, typed crash, hang or violation; `error` is an inconclusive one.
+ * test case per variant. `failure` is a verdict on QEMU, typed crash, hang or violation, or an expectation that is stale;
+ * `error` is an inconclusive one; `skipped` is also a failure that is known.
  */
 export function renderJunit(result: RunResult, contract: readonly Requirement[]): string {
   const themes = groupBy(result.variants, (variant) => variant.case.split('.')[0]!);
@@ -18,6 +20,7 @@ export function renderJunit(result: RunResult, contract: readonly Requirement[])
     const properties = element('properties', {}, [
       element('property', { name: 'qemu.path', value: result.qemu.path }),
       element('property', { name: 'qemu.version', value: result.qemu.versionText }),
+      element('property', { name: 'expectations', value: result.expectations?.file ?? 'none' }),
       element('property', { name: 'tester', value: `${result.tester.name} ${result.tester.version}` }),
     ]);
     const cases = variants.map((variant) => {
@@ -36,9 +39,17 @@ export function renderJunit(result: RunResult, contract: readonly Requirement[])
 }
 
 function totals(variants: readonly VariantResult[]) {
-  const of = (verdict: VariantResult['verdict']) => variants.filter((variant) => variant.verdict === verdict).length;
+  const of = (name: string) => variants.filter((variant) => elementOf(variant) === name).length;
   const time = seconds(variants.reduce((sum, { durationMs }) => sum + durationMs, 0));
-  return { tests: variants.length, failures: of('fail'), errors: of('inconclusive'), skipped: of('skip'), time };
+  return { tests: variants.length, failures: of('failure'), errors: of('error'), skipped: of('skipped'), time };
+}
+
+/** The element that tells of a result; none for a pass. */
+function elementOf(result: VariantResult): 'failure' | 'error' | 'skipped' | undefined {
+  if (result.expectation?.state === 'stale') return 'failure';
+  if (result.verdict === 'inconclusive') return 'error';
+  if (result.verdict === 'fail') return isExpected(result) ? 'skipped' : 'failure';
+  return result.verdict === 'skip' ? 'skipped' : undefined;
 }
 
 /** @param run counts the runs of the same variant (--repeat): names of test cases must differ. */
@@ -52,14 +63,20 @@ function renderCase(result: VariantResult, run: number, contract: readonly Requi
 
 function outcome(result: VariantResult, contract: readonly Requirement[]): string[] {
   const message = result.reason ?? '';
-  switch (result.verdict) {
-    case 'pass':
+  switch (elementOf(result)) {
+    case undefined:
       return [];
-    case 'skip':
-      return [element('skipped', { message })];
-    case 'inconclusive':
+    case 'skipped':
+      return [
+        element('skipped', {
+          message: isExpected(result) ? `expected failure: ${expectationText(result)}` : message,
+        }),
+      ];
+    case 'error':
       return [element('error', { type: 'inconclusive', message }, details(result, contract))];
-    case 'fail': {
+    case 'failure': {
+      if (result.expectation?.state === 'stale')
+        return [element('failure', { type: 'stale', message: expectationText(result) }, details(result, contract))];
       // The reason tells the worst break already.
       const others = breaksOf(result).slice(1);
       const also = others.length > 0 ? ` (also ${others.map(({ requirement }) => requirement).join(', ')})` : '';

@@ -1,11 +1,11 @@
-import type { VariantResult } from '../runner/index.js';
+import { isExpected, type VariantResult } from '../runner/index.js';
 import { clip, formatMs } from './format.js';
 
 /** Counts of a run that is under way. */
 export class Tally {
   readonly #running = new Map<string, number[]>();
   #done = 0;
-  readonly #by = { pass: 0, fail: 0, inconclusive: 0, skip: 0 };
+  readonly #by = { pass: 0, fail: 0, expected: 0, inconclusive: 0, skip: 0 };
 
   /** @param now milliseconds of a monotonic clock. */
   constructor(
@@ -18,12 +18,13 @@ export class Tally {
     this.#running.set(id, [...(this.#running.get(id) ?? []), this.now()]);
   }
 
-  ended({ variant, verdict }: Pick<VariantResult, 'variant' | 'verdict'>): void {
+  ended(result: Pick<VariantResult, 'variant' | 'verdict' | 'expectation'>): void {
+    const { variant, verdict } = result;
     const [, ...rest] = this.#running.get(variant) ?? [];
     if (rest.length > 0) this.#running.set(variant, rest);
     else this.#running.delete(variant);
     this.#done++;
-    this.#by[verdict]++;
+    this.#by[isExpected(result) ? 'expected' : verdict]++;
   }
 
   /** `12/112`, aligned. */

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { Requirement } from '../contract/index.js';
-import type { RunResult, VariantResult } from '../runner/index.js';
+import { isExpected, type RunResult, type VariantResult } from '../runner/index.js';
 import { renderEvents } from './describe.js';
+import { expectationText } from './expectation.js';
 import { breaksOf, type FailureGroup, groupFailures, requirementOf } from './failure.js';
 import { count, formatMs, printable, wrap } from './format.js';
 import { groupBy } from './group.js';
@@ -14,16 +15,18 @@ const MAX_IDS = 10;
 /** The end of an excerpt is nearest to the failure. */
 const MAX_EVENTS = 24;
 
-/** Counts by verdict as one phrase: `98 pass, 2 fail (1 crash, 1 violation), 1 inconclusive, 4 skip`. */
+/** Counts by verdict as one phrase: `98 pass, 3 fail (1 crash, 1 violation, 1 expected), 1 inconclusive, 4 skip`. */
 export function countsOf({ summary: s }: Pick<RunResult, 'summary'>): string {
-  const kinds = (['crash', 'hang', 'violation'] as const)
+  const kinds = (['crash', 'hang', 'violation', 'expected'] as const)
     .filter((kind) => s[kind] > 0)
     .map((kind) => `${s[kind]} ${kind}`);
+  const how = s.expected === s.fail ? 'all expected' : kinds.join(', ');
   return [
     `${s.pass} pass`,
-    `${s.fail} fail${kinds.length > 0 ? ` (${kinds.join(', ')})` : ''}`,
-    `${s.inconclusive} inconclusive`,
-    `${s.skip} skip`,
+    `${s.fail} fail${s.fail > 0 ? ` (${how})` : ''}`,
+    ...(s.stale > 0 ? [`${s.stale} stale`] : []),
+    ...(s.inconclusive > 0 ? [`${s.inconclusive} inconclusive`] : []),
+    ...(s.skip > 0 ? [`${s.skip} skip`] : []),
   ].join(', ');
 }
 
@@ -35,7 +38,8 @@ export function banner({ summary: s, interrupted }: RunResult, paint: Paint): st
   const of = `of ${count(ran, 'variant')}${cut}`;
   if (s.crash > 0) return say(paint.bad, 'CRASH', `QEMU died in ${s.crash} ${of}`);
   if (s.hang > 0) return say(paint.bad, 'HANG', `QEMU hung in ${s.hang} ${of}`);
-  if (s.fail > 0) return say(paint.bad, 'FAIL', `QEMU broke the reconnect contract in ${s.fail} ${of}`);
+  if (s.violation > 0) return say(paint.bad, 'FAIL', `QEMU broke the reconnect contract in ${s.violation} ${of}`);
+  if (s.stale > 0) return say(paint.bad, 'STALE', `QEMU did better than is expected in ${s.stale} ${of}`);
   if (interrupted) return say(paint.warn, 'INTERRUPTED', `no failure in the ${count(ran, 'variant')} that had ended`);
   if (s.inconclusive > 0) return say(paint.warn, 'INCONCLUSIVE', `the tester could not judge ${s.inconclusive} ${of}`);
   if (ran === 0)
@@ -43,6 +47,12 @@ export function banner({ summary: s, interrupted }: RunResult, paint: Paint): st
       paint.warn,
       'NOTHING RAN',
       s.skip === 1 ? 'the one variant was skipped' : `all ${s.skip} variants were skipped`,
+    );
+  if (s.expected > 0)
+    return say(
+      paint.good,
+      'AS EXPECTED',
+      `QEMU kept the reconnect contract in ${s.pass} of ${count(ran, 'variant')}, and failed in the rest as is known of it`,
     );
   return say(
     paint.good,
@@ -63,6 +73,7 @@ export function renderFailure(result: VariantResult, contract: readonly Requirem
       ...block('seen', judgement.seen),
     ];
   });
+  if (result.expectation?.state === 'exceeded') lines.push(expectationText(result) ?? '');
   if (breaks.length === 0 && result.reason) lines.push(...block('reason', result.reason));
   const marked = new Set(breaks.flatMap(({ judgement }) => judgement.events));
   const events = result.excerpt.slice(-MAX_EVENTS);
@@ -88,6 +99,17 @@ function renderGroup(group: FailureGroup, contract: readonly Requirement[], pain
   ];
 }
 
+/** What the expectation file has to do with it: stale entries, then failures that are known, one a line. */
+function renderExpectations(results: readonly VariantResult[], paint: Paint): string[] {
+  const lines = (title: string, some: readonly VariantResult[]) =>
+    some.map((result) => `${title}  ${result.variant}: ${printable(expectationText(result) ?? '')}`);
+  const stale = results.filter(({ expectation }) => expectation?.state === 'stale');
+  const known = results.filter((result) => isExpected(result) && !stale.includes(result));
+  return [lines(paint.bad('STALE'), stale), lines(paint.dim('EXPECTED'), known)].flatMap((some) =>
+    some.length > 0 ? ['', ...some] : [],
+  );
+}
+
 /** How to run a variant again, and what there is to read about it. */
 const whereabouts = ({ reproduce, timeline }: VariantResult, paint: Paint, out: string): string[] => [
   `  ${paint.dim('again')}     ${reproduce}`,
@@ -107,8 +129,8 @@ function renderReasons(title: string, results: readonly VariantResult[], paint: 
 }
 
 /**
- * The whole run for people: verdict first, then counts, failures with their evidence, what could not be judged, what was
- * skipped, the outage figures, where the rest is, and the verdict again.
+ * The whole run for people: verdict first, then counts, failures with their evidence, stale expectations, known failures,
+ * what could not be judged, what was skipped, the outage figures, where the rest is, and the verdict again.
  * @param out the folder that the reports and timelines are in
  */
 export function renderSummary(result: RunResult, out: string, contract: readonly Requirement[], paint: Paint): string {
@@ -117,7 +139,9 @@ export function renderSummary(result: RunResult, out: string, contract: readonly
   return [
     banner(result, paint),
     `${countsOf(result)}; QEMU ${result.qemu.version} (${result.qemu.path}), ${formatMs(result.durationMs)}`,
+    result.expectations ? `Known failures: ${result.expectations.file}` : 'Known failures: none',
     ...groupFailures(result.variants).flatMap((group) => renderGroup(group, contract, paint, out)),
+    ...renderExpectations(result.variants, paint),
     ...renderReasons('INCONCLUSIVE', of('inconclusive'), paint, out),
     ...renderReasons('SKIPPED', of('skip'), paint),
     ...(outages.length > 0 ? ['', ...outages] : []),

@@ -1,4 +1,6 @@
+export { expectedSchema, loadExpectations } from './expectation-file.js';
+export { Expectations } from './expectations.js';
 export { pool } from './pool.js';
 export * from './result.js';
-export { defaultJobs, exitCode, fileName, type RunOptions, run } from './run.js';
+export { defaultJobs, exitCode, fileName, isExpected, type RunOptions, run, summarise } from './run.js';
 export { breaks } from './verdict.js';

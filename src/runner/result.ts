@@ -10,6 +10,21 @@ export type FailKind = 'crash' | 'hang' | 'violation';
 /** One requirement judged on one timeline. */
 export type RequirementResult = Result;
 
+/** How a result stands to the entry of the expectation file that is about its variant. */
+export interface Expectation {
+  /** met: it failed as expected. stale: something held that always breaks. exceeded: more broke. */
+  state: 'met' | 'stale' | 'exceeded';
+  /** Where the entry stands: `file:line`. */
+  place: string;
+  /** Why QEMU is expected to fail, and where there is more to read. */
+  reason: string;
+  reference: string;
+  /** What broke; of what is expected, what held; and what broke beside it. */
+  broken: string[];
+  held: string[];
+  more: string[];
+}
+
 /** What came out of one variant. */
 export interface VariantResult {
   variant: string;
@@ -23,6 +38,8 @@ export interface VariantResult {
   kind?: FailKind;
   /** For `skip` and `inconclusive`: why. For `fail`: the worst break in one line. */
   reason?: string;
+  /** Where something was expected of it. */
+  expectation?: Expectation;
   /** Every requirement of the registry, in its order; empty for `skip`. */
   requirements: RequirementResult[];
   outages: Outage[];
@@ -35,13 +52,17 @@ export interface VariantResult {
   reproduce: string;
 }
 
-/** Counts by verdict, and failures by kind. */
+/** Counts by verdict, and by kind the failures that nobody expected: `fail` is `expected + crash + hang + violation`. */
 export interface Summary {
   total: number;
   pass: number;
   fail: number;
   inconclusive: number;
   skip: number;
+  /** Failures that are known. */
+  expected: number;
+  /** Variants of which more held than is expected: their entry is out of date. */
+  stale: number;
   crash: number;
   hang: number;
   violation: number;
@@ -54,6 +75,8 @@ export interface RunResult {
   startedAt: string;
   durationMs: Ms;
   qemu: { path: string; version: string; versionText: string };
+  /** The expectation file that was used; absent: every failure counts. */
+  expectations?: { file: string };
   /** The selection as given on the command line. */
   selection: {
     selectors: string[];
@@ -73,7 +96,13 @@ export interface RunResult {
 
 /** A passive listener of a run. Methods are called in order and must not throw. */
 export interface Reporter {
-  onStart?(plan: { total: number; jobs: number; qemu: RunResult['qemu']; out: string }): void;
+  onStart?(plan: {
+    total: number;
+    jobs: number;
+    qemu: RunResult['qemu'];
+    expectations?: { file: string };
+    out: string;
+  }): void;
   onVariantStart?(variant: { id: string }): void;
   onVariantEnd?(result: VariantResult): void;
   /** May write files; the run waits for it. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { type AccelChoice, haltBios, type QemuFacts, Workspace } from '../qemu/index.js';
 import { type Environment, execute, resultOf, TIMELINES } from './execute.js';
+import type { Expectations } from './expectations.js';
 import { pool } from './pool.js';
 import type { Reporter, RunResult, Summary, VariantResult } from './result.js';
 
@@ -21,6 +22,8 @@ export interface RunOptions {
   /** Variants that this QEMU cannot run, with the reason. */
   skipped?: readonly { variant: Variant; reason: string }[];
   facts: QemuFacts;
+  /** What is known to fail; without it every failure counts. */
+  expectations?: Expectations | undefined;
   /** Name of the profile for cases that do not ask for one. */
   profile: string;
   accel: AccelChoice;
@@ -45,6 +48,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   setMaxListeners(options.jobs + 10, signal);
   await mkdir(join(out, TIMELINES), { recursive: true });
   const qemu = { path: facts.path, version: facts.version, versionText: facts.versionText };
+  const expectations = options.expectations && { file: options.expectations.file };
   const jobs = plan(options.variants, options.repeat);
   const skipped = options.skipped ?? [];
   const results: { order: number; result: VariantResult }[] = [];
@@ -64,7 +68,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
       reproduce: options.reproduce,
     };
     for (const reporter of reporters)
-      reporter.onStart?.({ total: jobs.length + skipped.length, jobs: options.jobs, qemu, out });
+      reporter.onStart?.({
+        total: jobs.length + skipped.length,
+        jobs: options.jobs,
+        qemu,
+        ...(expectations && { expectations }),
+        out,
+      });
     const report = (order: number, result: VariantResult) => {
       results.push({ order, result });
       for (const reporter of reporters) reporter.onVariantEnd?.(result);
@@ -84,7 +94,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const longestFirst = jobs.toSorted((a, b) => b.variant.minimumMs - a.variant.minimumMs);
     await pool(longestFirst, options.jobs, signal, async ({ variant, name, order }) => {
       for (const reporter of reporters) reporter.onVariantStart?.({ id: variant.id });
-      const result = await execute(variant, name, environment);
+      const outcome = await execute(variant, name, environment);
+      const expectation = options.expectations?.judge(variant, outcome);
+      const result = { ...outcome, ...(expectation && { expectation }) };
       // Cut short, it says nothing; only what QEMU did before that counts.
       if (!signal.aborted || result.verdict === 'fail') report(order, result);
     });
@@ -99,6 +111,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     startedAt: startedAt.toISOString(),
     durationMs: Date.now() - startedAt.getTime(),
     qemu,
+    ...(expectations && { expectations }),
     selection,
     summary,
     variants,
@@ -136,7 +149,8 @@ export function fileName(id: string): string {
     .replace(/[^\w.-]/g, '-');
 }
 
-function summarise(results: readonly VariantResult[]): Summary {
+/** Counts of results. */
+export function summarise(results: readonly VariantResult[]): Summary {
   const count = (test: (result: VariantResult) => boolean) => results.filter(test).length;
   return {
     total: results.length,
@@ -144,17 +158,24 @@ function summarise(results: readonly VariantResult[]): Summary {
     fail: count(({ verdict }) => verdict === 'fail'),
     inconclusive: count(({ verdict }) => verdict === 'inconclusive'),
     skip: count(({ verdict }) => verdict === 'skip'),
-    crash: count(({ kind }) => kind === 'crash'),
-    hang: count(({ kind }) => kind === 'hang'),
-    violation: count(({ kind }) => kind === 'violation'),
+    expected: count(isExpected),
+    stale: count(({ expectation }) => expectation?.state === 'stale'),
+    crash: count((result) => result.kind === 'crash' && !isExpected(result)),
+    hang: count((result) => result.kind === 'hang' && !isExpected(result)),
+    violation: count((result) => result.kind === 'violation' && !isExpected(result)),
   };
 }
 
-/** 130 interrupted; 3 crashed or hung; 1 failed; 4 inconclusive results remain; 0 all as expected. */
+/** Whether a variant failed in a way that is known. A stale entry is told as such: what it expects did break, in part. */
+export function isExpected({ verdict, expectation }: Pick<VariantResult, 'verdict' | 'expectation'>): boolean {
+  return verdict === 'fail' && expectation !== undefined && expectation.state !== 'exceeded';
+}
+
+/** 130 interrupted; 3 crashed or hung unexpectedly; 1 failed unexpectedly, or a stale expectation; 4 inconclusive results remain; 0 all as expected. */
 export function exitCode(summary: Summary, interrupted: boolean): number {
   if (interrupted) return 130;
   if (summary.crash > 0 || summary.hang > 0) return 3;
-  if (summary.fail > 0) return 1;
+  if (summary.violation > 0 || summary.stale > 0) return 1;
   if (summary.inconclusive > 0) return 4;
   return 0;
 }

@@ -134,6 +134,12 @@ describe('settings', () => {
     expect(await w.run('run', '--help')).toBe(0);
   });
 
+  it('of the tools around the tester are none of its own', async () => {
+    const w = world();
+    w.env = { VHOST_RECONNECT_CACHE: 'x', VHOST_RECONNECT_DEFECT: 'y', VHOST_RECONNECT_FIDELITY_QEMUS: 'z' };
+    expect(await w.run('list')).toBe(0);
+  });
+
   it('that are empty in the environment are not there', async () => {
     const w = world();
     w.env = { VHOST_RECONNECT_ROLE: '' };

@@ -81,6 +81,66 @@ describe('run', () => {
     expect(w.err).toContain('a file is in the way');
     expect(w.err).toContain('choose another folder with --out');
   });
+  describe('with expectations', () => {
+    const file = (text: string) => `build: { from: 5.2.0, below: 99.0.0, package: '.*' }\nexpected:\n${text}`;
+    const entry = (id: string) => `  - { case: ${id}, requirements: [R1], reason: It dies., reference: defect:x }\n`;
+    const given = (text: string) => {
+      const w = world();
+      writeFileSync(join(w.cwd, 'mine.yaml'), file(text));
+      return w;
+    };
+
+    it('says which file it used, by default the one for this build, and repeats the one that was given', async () => {
+      const w = given(entry('leave.many'));
+      expect(await w.run('run', variant, '--expected', 'mine.yaml')).toBe(0);
+      expect(w.err).toMatch(/Known failures of this build: .*mine\.yaml\n/);
+      expect(w.out).toMatch(/Known failures: .*mine\.yaml\n/);
+      const { expectations, variants } = results(reports(w.cwd)[0]!);
+      expect(expectations!.file).toMatch(/mine\.yaml$/);
+      expect(variants[0]!.reproduce).toMatch(/ --expected mine\.yaml$/);
+      const none = world();
+      none.env = { VHOST_RECONNECT_EXPECTED: 'none' };
+      expect(await none.run('run', variant)).toBe(0);
+      expect(none.err).toContain('No failure of this build is known');
+      expect(results(reports(none.cwd)[0]!)).not.toHaveProperty('expectations');
+    });
+
+    it('fails for one that is stale', async () => {
+      const w = given(entry('quit.connected'));
+      writeFileSync(join(w.cwd, 'vhost-reconnect.config.yaml'), 'expected: mine.yaml\n');
+      expect(await w.run('run', variant)).toBe(1);
+      expect(w.out).toMatch(/^STALE {2}QEMU did better than is expected in 1 of 1 variant\n/);
+      expect(w.out).toContain(`STALE  ${variant}: it passes, but`);
+      expect(results(reports(w.cwd)[0]!).summary).toMatchObject({ pass: 1, stale: 1, fail: 0 });
+    });
+
+    it('exits 0 when QEMU fails as expected, and 3 when it dies in another variant', async () => {
+      const w = given(entry('quit.connected'));
+      const script =
+        '#!/bin/sh\ncase "$*" in --version|*"-machine none"*) exec qemu-system-x86_64 "$@" ;; esac\nkill -SEGV $$\n';
+      writeFileSync(join(w.cwd, 'crashes.sh'), script, { mode: 0o755 });
+      const options = ['--qemu', join(w.cwd, 'crashes.sh'), '--expected', 'mine.yaml'];
+      expect(await w.run('run', variant, ...options), w.out).toBe(0);
+      expect(w.out).toMatch(/^AS EXPECTED {2}/);
+      expect(results(reports(w.cwd)[0]!).variants[0]).toMatchObject({
+        verdict: 'fail',
+        kind: 'crash',
+        expectation: { state: 'met' },
+      });
+      expect(await w.run('run', 'quit.away[role=server,driver=none]', ...options)).toBe(3);
+    });
+
+    it.each([
+      ['a file that is not there', 'nowhere.yaml', '', 'expected a file that can be read, got ENOENT'],
+      ['an entry that names nothing', 'mine.yaml', entry('quit.conected'), 'did you mean quit.connected'],
+    ])('refuses %s', async (_, name, text, message) => {
+      const w = given(text || entry('quit'));
+      expect(await w.run('run', variant, '--expected', name)).toBe(2);
+      expect(w.err).toContain(message);
+      expect(existsSync(join(w.cwd, 'reports'))).toBe(false);
+    });
+  });
+
   it('makes no folder for a QEMU that it refuses', async () => {
     const w = world();
     expect(await w.run('run', variant, '--qemu', '/bin/true')).toBe(2);

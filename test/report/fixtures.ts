@@ -1,6 +1,6 @@
 import type { Requirement } from '../../src/contract/index.js';
 import { paint } from '../../src/report/paint.js';
-import type { RequirementResult, RunResult, VariantResult } from '../../src/runner/index.js';
+import { type RequirementResult, type RunResult, summarise, type VariantResult } from '../../src/runner/index.js';
 import type { Event, EventBody } from '../../src/timeline/index.js';
 
 export const plain = paint(false);
@@ -75,8 +75,25 @@ export const crashed = variant({
   ),
 });
 
+const entry = {
+  place: 'mine.yaml:4',
+  reason: 'It dials itself.',
+  reference: 'defect:x',
+  broken: ['R1', 'R8'],
+  held: [],
+  more: [],
+};
+/** The same death, known. */
+export const known: VariantResult = { ...crashed, expectation: { ...entry, state: 'met' } };
+/** A variant that is expected to break R1, and holds. */
+export const stale: VariantResult = variant({
+  variant: 'server.absence.short[away=1s]',
+  expectation: { ...entry, state: 'stale', broken: [], held: ['R1'] },
+});
+/** A death that is known, with something beside it. */
+export const exceeded: VariantResult = { ...crashed, expectation: { ...entry, state: 'exceeded', more: ['R8'] } };
+
 export function runOf(variants: VariantResult[], over: Partial<RunResult> = {}): RunResult {
-  const n = (test: (one: VariantResult) => boolean) => variants.filter(test).length;
   return {
     schema: 1,
     tester: { name: 'vhost-reconnect', version: '0.1.0' },
@@ -88,16 +105,7 @@ export function runOf(variants: VariantResult[], over: Partial<RunResult> = {}):
       versionText: 'QEMU emulator version 7.2.22 (Debian)',
     },
     selection: { selectors: [], roles: ['server'], machines: ['q35'], profiles: ['ovs-dpdk-3.1'], repeat: 1, jobs: 16 },
-    summary: {
-      total: variants.length,
-      pass: n(({ verdict }) => verdict === 'pass'),
-      fail: n(({ verdict }) => verdict === 'fail'),
-      inconclusive: n(({ verdict }) => verdict === 'inconclusive'),
-      skip: n(({ verdict }) => verdict === 'skip'),
-      crash: n(({ kind }) => kind === 'crash'),
-      hang: n(({ kind }) => kind === 'hang'),
-      violation: n(({ kind }) => kind === 'violation'),
-    },
+    summary: summarise(variants),
     variants,
     interrupted: false,
     exitCode: 0,

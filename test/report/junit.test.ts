@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { renderJunit } from '../../src/report/junit.js';
 import { element } from '../../src/report/xml.js';
-import { contract, crashed, runOf, variant } from './fixtures.js';
+import { contract, crashed, known, runOf, stale, variant } from './fixtures.js';
 
 /** Just enough of an XML reader to be independent of the writer: it knows tags, quoted attributes and text, and is strict. */
 function check(xml: string): { name: string; attributes: Record<string, string> }[] {
@@ -77,6 +77,28 @@ describe('renderJunit', () => {
     expect(all('skipped')).toEqual([{ message: 'no machine pc' }]);
     expect(xml).toContain('&gt;  +0.300 s  QEMU ends: killed by SIGABRT (unasked)');
     expect(xml).toContain("again: vhost-reconnect run 'server.absence.beyond-timer[away=3.1s]'");
+  });
+});
+
+describe('expectations in JUnit', () => {
+  const elements = check(renderJunit(runOf([known, stale], { expectations: { file: 'mine.yaml' } }), contract));
+  const all = (name: string) => elements.filter((one) => one.name === name).map(({ attributes }) => attributes);
+
+  it('skip a known failure, and fail what is stale', () => {
+    expect(all('skipped')).toEqual([
+      { message: 'expected failure: R1, R8 broke: It dials itself. (defect:x; mine.yaml:4)' },
+    ]);
+    expect(all('failure')).toEqual([
+      {
+        type: 'stale',
+        message: 'it passes, but mine.yaml:4 expects R1 to break: mend or remove the entry',
+      },
+    ]);
+    expect(all('testsuites')).toEqual([expect.objectContaining({ tests: '2', failures: '1', skipped: '1' })]);
+  });
+
+  it('name their file', () => {
+    expect(all('property')).toContainEqual({ name: 'expectations', value: 'mine.yaml' });
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { banner, renderSummary } from '../../src/report/summary.js';
-import { broken, contract, crashed, plain, runOf, variant } from './fixtures.js';
+import { broken, contract, crashed, exceeded, known, plain, runOf, stale, variant } from './fixtures.js';
 
 const skipped = variant({
   variant: 'client.interval.fraction',
@@ -29,6 +29,14 @@ describe('banner', () => {
     [[violated, unsure], 'FAIL  QEMU broke the reconnect contract in 1 of 2 variants'],
     [[violated, hung], 'HANG  QEMU hung in 1 of 2 variants'],
     [[violated, hung, crashed, skipped], 'CRASH  QEMU died in 1 of 3 variants'],
+    [
+      [known, variant()],
+      'AS EXPECTED  QEMU kept the reconnect contract in 1 of 2 variants, and failed in the rest as is known of it',
+    ],
+    [[known, stale], 'STALE  QEMU did better than is expected in 1 of 2 variants'],
+    [[known, stale, violated], 'FAIL  QEMU broke the reconnect contract in 1 of 3 variants'],
+    [[exceeded, stale], 'CRASH  QEMU died in 1 of 2 variants'],
+    [[known, unsure], 'INCONCLUSIVE  the tester could not judge 1 of 2 variants'],
     [[skipped], 'NOTHING RAN  the one variant was skipped'],
   ])('names the worst first', (variants, text) => {
     expect(banner(runOf(variants), plain)).toBe(text);
@@ -45,7 +53,8 @@ describe('renderSummary', () => {
   it('shows a failure with clause, evidence, command and timeline', () => {
     expect(renderSummary(runOf([crashed, variant()], { exitCode: 3 }), 'reports/1', contract, plain)).toBe(`\
 CRASH  QEMU died in 1 of 2 variants
-1 pass, 1 fail (1 crash), 0 inconclusive, 0 skip; QEMU 7.2.22 (/usr/bin/qemu-system-x86_64), 41.00 s
+1 pass, 1 fail (1 crash); QEMU 7.2.22 (/usr/bin/qemu-system-x86_64), 41.00 s
+Known failures: none
 
 CRASH  server.absence.beyond-timer[away=3.1s]
   A listening QEMU serves a back-end that returns
@@ -68,6 +77,28 @@ CRASH  server.absence.beyond-timer[away=3.1s]
 Reports and timelines: reports/1
 CRASH  QEMU died in 1 of 2 variants; exit code 3
 `);
+  });
+
+  it('tells a known failure in one line, and a stale expectation with what to do', () => {
+    const run = runOf([known, stale], { expectations: { file: 'mine.yaml' } });
+    const text = renderSummary(run, 'out', contract, plain);
+    expect(text).toContain('\n1 pass, 1 fail (all expected), 1 stale; QEMU');
+    expect(text).toContain('\nKnown failures: mine.yaml\n');
+    expect(text).toContain(
+      '\nEXPECTED  server.absence.beyond-timer[away=3.1s]: R1, R8 broke: It dials itself. (defect:x; mine.yaml:4)\n',
+    );
+    expect(text).toContain(
+      '\nSTALE  server.absence.short[away=1s]: it passes, but mine.yaml:4 expects R1 to break: mend or remove the entry\n',
+    );
+    expect(text).not.toContain('requires');
+  });
+
+  it('shows a failure beyond what is expected like any other', () => {
+    const text = renderSummary(runOf([exceeded, known]), 'out', contract, plain);
+    expect(text).toContain('0 pass, 2 fail (1 crash, 1 expected); QEMU');
+    expect(text).toContain('\nCRASH  server.absence.beyond-timer[away=3.1s]\n');
+    expect(text).toContain('R8 is not expected by mine.yaml:4');
+    expect(text).not.toContain('the same in');
   });
 
   it('tells one cause once', () => {
