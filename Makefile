@@ -1,13 +1,13 @@
 # Everything from a fresh checkout: each target sets up what it needs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint format bench repeat clean
+.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test fidelity-live clean
 
 # Options for the tester, e.g. make run ARGS="client --machine microvm"
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: node_modules/.package-lock.json ## install what is missing: npm packages from the lock file, QEMU from the distribution
 	@sh scripts/install-qemu.sh
@@ -36,8 +36,20 @@ format: node_modules/.package-lock.json ## rewrite the sources in the house styl
 bench: build ## ratios: variants against bare QEMU life cycles, return to rings restarted
 	@node scripts/bench.mjs
 
-repeat: build ## 30 full runs on a loaded machine: the verdicts must not change; RUNS=n for another number
-	@node scripts/repeat.mjs $(RUNS)
+matrix: build ## the whole suite on QEMU 5.2, 7.2, 10.0 and Debian's newest, as one table; RELEASES="trixie sid" for some
+	@node scripts/tool.mjs test/matrix/matrix.ts $(RELEASES) $(ARGS)
+
+repeat: build ## full runs with cores and disk busy: the verdicts must not change; RUNS=n, QEMU=path, options of run in ARGS="..."
+	@node scripts/repeat.mjs --runs $(or $(RUNS),30) $(if $(QEMU),--qemu $(QEMU)) -- $(ARGS)
+
+mutants: setup ## build a QEMU from the distribution's source that has the defects of test/mutants; prints its path
+	@node scripts/tool.mjs test/mutants/main.ts
+
+mutation-test: build ## the suite against every defect of that QEMU, which it builds first: what caught each, and the score
+	@qemu=$$(node scripts/tool.mjs test/mutants/main.ts) && node scripts/tool.mjs test/mutants/mutation-test.ts --qemu "$$qemu" $(ARGS)
+
+fidelity-live: setup ## as root: QEMU with a real OVS-DPDK and with the mock peer, compared; docs/fidelity.md says what it needs
+	@node scripts/tool.mjs test/fidelity/live.ts
 
 clean: ## remove what was built
 	rm -rf dist node_modules/.cache
