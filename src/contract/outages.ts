@@ -50,9 +50,13 @@ export function outages(t: Timeline): Outage[] {
     const loss = all.findLast(({ close }) => close.t <= fate.span.to);
     if (loss) seqs.set(loss.view.session, (seqs.get(loss.view.session) ?? 0) + count(fate.seqs));
   }
+  const views = servedSessions(t);
+  const place = new Map(views.map((view, i) => [view, i]));
   return all.map((loss) => {
     const { close, view } = loss;
-    const back = servedSessions(t).find((other) => other.open.seq > view.open.seq && other.toSeq > close.seq);
+    let next = place.get(view)! + 1;
+    while (next < views.length && views[next]!.toSeq <= close.seq) next++;
+    const back = views[next];
     const backAt = back && Math.max(back.open.t, close.t);
     const running = back && allRunning(t, back);
     const txMs = silence(t, 'tx', loss);

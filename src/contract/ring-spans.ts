@@ -59,9 +59,18 @@ export function spansOf(t: Timeline, ring: number): readonly RingSpan[] {
   return ringSpans(t).filter((span) => span.ring === ring);
 }
 
+const NONE: readonly RingSpan[] = [];
+
+/** The stretches by session: a QEMU that flaps has thousands of these. */
+const bySession = perTimeline((t: Timeline): ReadonlyMap<number, readonly RingSpan[]> => {
+  const map = new Map<number, RingSpan[]>();
+  for (const span of ringSpans(t)) map.set(span.session, [...(map.get(span.session) ?? []), span]);
+  return map;
+});
+
 /** When all rings of a driver that is up ran in this session for the first time; undefined when they never did. */
 export function allRunning(t: Timeline, view: SessionView): { t: number; seq: number } | undefined {
-  const spans = ringSpans(t).filter((span) => span.session === view.session);
+  const spans = bySession(t).get(view.session) ?? NONE;
   for (const { ready, fromSeq, toSeq } of driverPeriods(t)) {
     if (!ready || fromSeq > view.toSeq || toSeq < view.open.seq) continue;
     const firsts = ringsOf(ready).map(({ index }) => spans.find((span) => span.ring === index && span.toSeq > fromSeq));
@@ -78,7 +87,7 @@ export function ranToTheEnd(t: Timeline, view: SessionView): boolean {
   if (!period?.ready || period.toSeq < view.toSeq) return false;
   const last = view.received.at(-1);
   if (!last || last.name === 'GET_VRING_BASE') return false;
-  const spans = ringSpans(t).filter((span) => span.session === view.session && span.toSeq > last.seq);
+  const spans = (bySession(t).get(view.session) ?? NONE).filter((span) => span.toSeq > last.seq);
   const wanted = ringsOf(period.ready);
   return wanted.length > 0 && wanted.every(({ index }) => spans.some((span) => span.ring === index));
 }

@@ -41,9 +41,9 @@ export const sessionViews = perTimeline((t: Timeline): readonly SessionView[] =>
 });
 
 /** The sessions that are not a mere second client: the main ones, and others that QEMU came to serve. */
-export function servedSessions(t: Timeline): readonly SessionView[] {
-  return sessionViews(t).filter((view) => !view.open.extra || view.received.length > 0);
-}
+export const servedSessions = perTimeline((t: Timeline): readonly SessionView[] =>
+  sessionViews(t).filter((view) => !view.open.extra || view.received.length > 0),
+);
 
 /** A served session that ended while QEMU was to go on. */
 export interface Loss {
