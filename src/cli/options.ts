@@ -92,6 +92,7 @@ export const runOptions = <T>(argv: Argv<T>) =>
     })
     .option('jobs', { ...count('jobs'), describe: 'Variants side by side [8 per core]' })
     .option('repeat', { ...count('repeat'), default: 1, describe: 'Run everything so many times' })
+    .option('fail-fast', { boolean: true, describe: 'Stop at the first failure that is not expected' })
     .option('expected', {
       ...text('expected'),
       describe: 'Expectation file, or none [the one for this build in cases/expected]',

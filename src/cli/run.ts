@@ -28,6 +28,7 @@ export function runCommand({ io, settings, exit }: Context): CommandModule<objec
   return {
     command: 'run [selector..]',
     describe: 'Run cases against a QEMU and judge what it does',
+    // yargs gives an option with a dash its camel-case twin only where it parses.
     builder: (argv: Argv) =>
       build(
         withSettings(
@@ -44,7 +45,7 @@ export function runCommand({ io, settings, exit }: Context): CommandModule<objec
           'expected',
           'out',
         ),
-      ),
+      ) as unknown as Argv<RunArguments>,
     handler: async (argv) => exit(await execute(io, argv)),
   };
 }
@@ -73,6 +74,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
       accel,
       jobs,
       repeat,
+      failFast: argv.failFast ?? false,
       out,
       reporters: [
         logReporter(log),

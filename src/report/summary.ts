@@ -31,10 +31,10 @@ export function countsOf({ summary: s }: Pick<RunResult, 'summary'>): string {
 }
 
 /** The verdict in one line; what is worst decides. */
-export function banner({ summary: s, interrupted }: RunResult, paint: Paint): string {
+export function banner({ summary: s, interrupted, notRun }: RunResult, paint: Paint): string {
   const ran = s.total - s.skip;
   const say = (colour: Paint['bad'], word: string, rest: string) => `${paint.bold(colour(word))}  ${rest}`;
-  const cut = interrupted ? '; the run was interrupted' : '';
+  const cut = interrupted ? '; the run was interrupted' : notRun > 0 ? `; ${notRun} were not run after that` : '';
   const of = `of ${count(ran, 'variant')}${cut}`;
   if (s.crash > 0) return say(paint.bad, 'CRASH', `QEMU died in ${s.crash} ${of}`);
   if (s.hang > 0) return say(paint.bad, 'HANG', `QEMU hung in ${s.hang} ${of}`);

@@ -88,6 +88,8 @@ export interface RunResult {
   };
   summary: Summary;
   variants: VariantResult[];
+  /** Variants that the run's early end left out. */
+  notRun: number;
   /** True when SIGINT or SIGTERM ended the run early; what had not run is not in `variants`. */
   interrupted: boolean;
   /** As designed: 0, 1, 3, 4, 130 (2 never gets this far). */

@@ -29,6 +29,8 @@ export interface RunOptions {
   accel: AccelChoice;
   jobs: number;
   repeat: number;
+  /** Ends the run at the first failure that is not expected. */
+  failFast?: boolean;
   /** Existing or creatable folder for timelines and reports. */
   out: string;
   reporters: readonly Reporter[];
@@ -44,8 +46,10 @@ export interface RunOptions {
 export async function run(options: RunOptions): Promise<RunResult> {
   const { facts, out, reporters, signal, selection, tester } = options;
   const startedAt = new Date();
-  // Every running variant listens for the interruption.
-  setMaxListeners(options.jobs + 10, signal);
+  const enough = new AbortController();
+  const end = AbortSignal.any([signal, enough.signal]);
+  // Every running variant listens for the end.
+  setMaxListeners(options.jobs + 10, end);
   await mkdir(join(out, TIMELINES), { recursive: true });
   const qemu = { path: facts.path, version: facts.version, versionText: facts.versionText };
   const expectations = options.expectations && { file: options.expectations.file };
@@ -64,7 +68,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       makeDir: () => workspace.makeDir(),
       out,
       testerVersion: tester.version,
-      signal,
+      signal: end,
       reproduce: options.reproduce,
     };
     for (const reporter of reporters)
@@ -92,13 +96,14 @@ export async function run(options: RunOptions): Promise<RunResult> {
       });
     });
     const longestFirst = jobs.toSorted((a, b) => b.variant.minimumMs - a.variant.minimumMs);
-    await pool(longestFirst, options.jobs, signal, async ({ variant, name, order }) => {
+    await pool(longestFirst, options.jobs, end, async ({ variant, name, order }) => {
       for (const reporter of reporters) reporter.onVariantStart?.({ id: variant.id });
       const outcome = await execute(variant, name, environment);
       const expectation = options.expectations?.judge(variant, outcome);
       const result = { ...outcome, ...(expectation && { expectation }) };
       // Cut short, it says nothing; only what QEMU did before that counts.
-      if (!signal.aborted || result.verdict === 'fail') report(order, result);
+      if (!end.aborted || result.verdict === 'fail') report(order, result);
+      if (options.failFast && result.verdict === 'fail' && expectation?.state !== 'met') enough.abort();
     });
   } finally {
     await workspace.close();
@@ -115,6 +120,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     selection,
     summary,
     variants,
+    notRun: jobs.length + skipped.length - variants.length,
     interrupted: signal.aborted,
     exitCode: exitCode(summary, signal.aborted),
   };

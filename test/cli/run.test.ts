@@ -114,6 +114,20 @@ describe('run', () => {
       expect(results(reports(w.cwd)[0]!).summary).toMatchObject({ pass: 1, stale: 1, fail: 0 });
     });
 
+    it('stops at the first failure that is not expected', async () => {
+      const w = given(entry('quit.connected'));
+      const script =
+        '#!/bin/sh\ncase "$*" in --version|*"-machine none"*) exec qemu-system-x86_64 "$@" ;; esac\nkill -SEGV $$\n';
+      writeFileSync(join(w.cwd, 'crashes.sh'), script, { mode: 0o755 });
+      const options = ['--qemu', join(w.cwd, 'crashes.sh'), '--expected', 'mine.yaml', '--fail-fast', '--jobs', '1'];
+      expect(await w.run('run', 'quit', '--role', 'server', ...options)).toBe(3);
+      const { variants, notRun, summary } = results(reports(w.cwd)[0]!);
+      expect(summary.crash).toBe(1);
+      expect(notRun).toBeGreaterThan(0);
+      expect(variants.filter(({ expectation }) => expectation?.state !== 'met')).toHaveLength(1);
+      expect(w.out).toContain(`; ${notRun} were not run after that`);
+    });
+
     it('exits 0 when QEMU fails as expected, and 3 when it dies in another variant', async () => {
       const w = given(entry('quit.connected'));
       const script =

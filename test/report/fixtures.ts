@@ -107,6 +107,7 @@ export function runOf(variants: VariantResult[], over: Partial<RunResult> = {}):
     selection: { selectors: [], roles: ['server'], machines: ['q35'], profiles: ['ovs-dpdk-3.1'], repeat: 1, jobs: 16 },
     summary: summarise(variants),
     variants,
+    notRun: 0,
     interrupted: false,
     exitCode: 0,
     ...over,
