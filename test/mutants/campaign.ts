@@ -1,0 +1,103 @@
+import { setMaxListeners } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunResult } from '../../src/runner/index.js';
+import { pool } from '../../src/runner/pool.js';
+import { findings } from './catches.js';
+import { type Defect, type DefectResult, escaped, resultOf } from './score.js';
+import { runSuite, type SuiteRunOptions } from './suite-run.js';
+import { Trouble } from './trouble.js';
+
+/** A suite run waits for real timers most of its time; this many variants side by side keep its wait short. */
+const JOBS_PER_SUITE = 16;
+
+export interface CampaignOptions extends Pick<SuiteRunOptions, 'suite' | 'signal'> {
+  /** The QEMU that has all the defects. */
+  qemu: string;
+  defects: readonly Defect[];
+  /** Variants side by side, over all runs of the suite. */
+  jobs: number;
+  /** Existing folder; each run gets a folder of its own in it. */
+  out: string;
+  /** Keeps the timelines of defects that were caught, too. */
+  keepTimelines: boolean;
+  /** Told of each defect when its run ended: twice of one that its first run missed. */
+  onResult(result: DefectResult, done: number): void;
+}
+
+/** What came out: the results so far when it was interrupted. */
+export interface Campaign {
+  /** The defective QEMU. */
+  qemu: RunResult['qemu'];
+  /** Variants that fail without a defect, on the installed QEMU and on the defective one alike. They catch nothing. */
+  unfit: string[];
+  /** In the order of `defects`. */
+  results: DefectResult[];
+}
+
+/**
+ * Runs the suite against each defect, several at a time, after it was seen that without a defect the build behaves as the
+ * installed QEMU. What was missed is run once more, alone.
+ * @returns undefined when interrupted before the first defect
+ * @throws Trouble, the file system's error
+ */
+export async function campaign(options: CampaignOptions): Promise<Campaign | undefined> {
+  const { qemu, defects, jobs, out, signal } = options;
+  const width = Math.max(1, Math.ceil(jobs / JOBS_PER_SUITE));
+  const each = Math.max(1, Math.floor(jobs / width));
+  // Trouble of one run ends the others: they would meet it too.
+  const ender = new AbortController();
+  const either = AbortSignal.any([signal, ender.signal]);
+  setMaxListeners(width + 10, either);
+  const suiteRun = (name: string, of: Pick<SuiteRunOptions, 'qemu' | 'defect'>) =>
+    runSuite({ ...of, suite: options.suite, jobs: each, dir: join(out, name), signal: either }).catch(
+      (error: unknown) => {
+        ender.abort();
+        throw error;
+      },
+    );
+  const baselines = await Promise.all([suiteRun('installed', {}), suiteRun('no-defect', { qemu })]);
+  const [installed, none] = baselines;
+  if (!installed || !none) return undefined;
+  const unfit = baseline(installed, none);
+  const results = new Map<string, DefectResult>();
+  const examine = async (defect: Defect, runs: DefectResult['runs']) => {
+    const dir = join(out, defect.id);
+    await rm(dir, { recursive: true, force: true });
+    const run = await suiteRun(defect.id, { qemu, defect: defect.id });
+    if (!run) return rm(dir, { recursive: true });
+    const result = resultOf(defect, await findings(run, new Set(unfit), dir), run.durationMs, runs);
+    if (result.verdict === 'caught' && !options.keepTimelines) await rm(join(dir, 'timelines'), { recursive: true });
+    results.set(defect.id, result);
+    options.onResult(result, results.size);
+  };
+  await pool(defects, width, signal, (defect) => examine(defect, 1));
+  // Bounds are judged after subtracting what the machine took: the load of other runs can hide a defect.
+  const again = defects.filter(({ id }) => escapedSoFar(results.get(id)));
+  await pool(again, 1, signal, (defect) => examine(defect, 2));
+  return { qemu: { ...none.qemu, path: qemu }, unfit, results: defects.flatMap(({ id }) => results.get(id) ?? []) };
+}
+
+const escapedSoFar = (result: DefectResult | undefined) => result !== undefined && escaped(result);
+
+/**
+ * The variants that fail without a defect.
+ * @throws Trouble unless both runs say the same of every variant: a build that differs by itself proves nothing
+ */
+export function baseline(installed: RunResult, none: RunResult): string[] {
+  const verdicts = ({ variants }: RunResult) => new Map(variants.map(({ variant, verdict }) => [variant, verdict]));
+  const [expected, found] = [verdicts(installed), verdicts(none)];
+  const all = [...new Set([...expected.keys(), ...found.keys()])];
+  const doubtful = all.find((id) => expected.get(id) === 'inconclusive' || found.get(id) === 'inconclusive');
+  if (doubtful)
+    throw new Trouble(
+      `without a defect ${doubtful} is inconclusive`,
+      'is the machine too busy? --jobs lowers the load',
+    );
+  const differs = all.find((id) => expected.get(id) !== found.get(id));
+  if (differs) {
+    const said = `${found.get(differs)} on ${none.qemu.versionText}, ${expected.get(differs)} on ${installed.qemu.versionText}`;
+    throw new Trouble(`without a defect ${differs} is ${said}`, 'the build must behave as the installed QEMU');
+  }
+  return all.filter((id) => found.get(id) === 'fail');
+}
