@@ -5,8 +5,14 @@ import { allRunning, ranToTheEnd } from './ring-spans.js';
 import { type Loss, losses, type SessionView, servedSessions } from './sessions.js';
 import { horizon, spent } from './timing.js';
 
-/** From the loss to the guest's link going down, and from running rings to its going up; measured under 20 ms. */
+/** From the loss to the guest's link going down; measured under 20 ms. */
 const LINK_MS = 1000;
+
+/**
+ * From running rings to the link going up. Twice the bound of going down: what the guest sees of it takes an interrupt and
+ * a register read through two processes after QEMU's own work; 1104 ms were seen with forty processes on two cores.
+ */
+const LINK_UP_MS = 2000;
 
 /** The guest may see a change before the tester recorded what caused it: the end of a stream, the last message. */
 const NOTICE_MS = 250;
@@ -50,7 +56,7 @@ function missedUps(t: Timeline): Break[] {
     const up = t.first('driver.link', (e) => e.up, running.seq);
     const until = Math.min(up?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
     const wait = spent(t, running.t, Math.max(running.t, until));
-    if (wait <= LINK_MS) return [];
+    if (wait <= LINK_UP_MS) return [];
     const what = up ? `came up only ${ms(wait)} after` : `was still down ${ms(wait)} after`;
     const seen = `the guest's link ${what} the rings of session ${view.session} ran`;
     return [{ kind: 'violation', seen, events: up ? [running.seq, up.seq] : [running.seq] }];
@@ -110,7 +116,7 @@ export const R31: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:net/vhost-user.c#chr_closed_bh', 'qemu:net/net.c#qmp_set_link'],
-  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_MS} ms of running rings; an absence too short for the guest to notice need not show.`,
+  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show.`,
   judge(t) {
     const links = t.all('driver.link');
     const first = links[0];

@@ -1,7 +1,6 @@
-// `make matrix`: the whole suite on the QEMU of every Debian release that matters. See docs/matrix.md.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '../../src/cli/out.js';
 import { countsOf } from '../../src/report/summary.js';
 import { cacheDir, lockFolder } from '../mutants/cache.js';
 import { Interrupted } from '../mutants/commands.js';
@@ -27,7 +26,7 @@ async function main(): Promise<number> {
   await demand(tester, 'read', 'make build compiles it');
   const signal = interruption();
   const cache = join(cacheDir(process.env, process.cwd()), 'versions');
-  await mkdir(cache, { recursive: true });
+  makeFolder(cache);
   // Held to the end: nobody else takes the QEMUs away while they run.
   const lock = await lockFolder(cache, signal, () => say('another matrix is being made: waiting for it to end'));
   const mirror = options.mirrors.size < options.releases.length ? await hostMirror() : '';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { arch, availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../../src/cli/out.js';
 import { type Anchors, check, patched, type ReadSource, touchedFiles } from './anchors.js';
 import { demandSpace, lockFolder, readIfThere } from './cache.js';
 import { ask, type Ending, failed, plainEnvironment, run, type Surroundings } from './commands.js';
@@ -93,7 +94,7 @@ export async function build(plan: Plan, workshop: Workshop): Promise<string> {
       `QEMU cannot be built in a folder with a space or a colon in its name: ${dir}`,
       'name another one: VHOST_RECONNECT_CACHE=DIR',
     );
-  await mkdir(join(dir, 'bin'), { recursive: true });
+  makeFolder(join(dir, 'bin'));
   const lock = await lockFolder(dir, signal, () => progress.stage(`waiting for another build in ${dir}`));
   try {
     // The one that was waited for may have built it.

@@ -1,8 +1,9 @@
 // `make mutants`: builds the QEMU that has all the defects. See docs/mutation.md.
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CatalogueError } from '../../src/cases/error.js';
+import { makeFolder } from '../../src/cli/out.js';
 import { parseAnchors, pin } from './anchors.js';
 import { build, unpackedSource, type Workshop, workshopDir } from './build.js';
 import { cacheDir, lockFolder, readIfThere } from './cache.js';
@@ -83,7 +84,7 @@ function parseOptions() {
 
 async function lockedSource(source: Parameters<typeof unpackedSource>[0], workshop: Workshop): Promise<string> {
   const { dir, signal, progress } = workshop;
-  await mkdir(dir, { recursive: true });
+  makeFolder(dir);
   const lock = await lockFolder(dir, signal, () => progress.stage(`waiting for a build in ${dir}`));
   try {
     return await unpackedSource(source, workshop, { signal, lock: lock.fd, log: join(dir, 'source.log') });

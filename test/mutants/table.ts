@@ -11,8 +11,7 @@ export interface TableInput {
 /** The table, the requirements' worth, what needs attention, and last the score: Markdown that reads well as it is. */
 export function renderTable({ results, wanted }: TableInput): string {
   return [
-    ...(results.length > 0 ? [...table(results), ''] : []),
-    ...worth(results),
+    ...(results.length > 0 ? [...table(results), '', ...worth(results)] : []),
     ...remarks(results),
     scoreLine(results, wanted),
     '',
