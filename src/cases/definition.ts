@@ -14,8 +14,8 @@ export interface Vocabulary {
 export const idPattern = /^[a-z0-9-]+(\.[a-z0-9-]+)+$/;
 const referencePattern = /^(contract:[RTM]\d+|defect:[A-Za-z0-9-]+|qemu:\S+|spec:.+)$/;
 
-/** What a case can ask of the QEMU binary beyond its roles and machines; see needs.ts for what is tested. */
-export const needs = ['reconnect-ms'] as const;
+/** What a case can ask of the QEMU binary beyond its roles and machines: an option, or a version; see needs.ts. */
+const need = z.union([z.enum(['reconnect-ms']), z.string().regex(/^qemu-\d+\.\d+$/, 'a version such as qemu-7.2')]);
 
 const role = z.enum(['server', 'client']);
 const text = z.string().trim().min(1, 'some text');
@@ -50,7 +50,7 @@ export const head = z.strictObject({
     .refine(...unique)
     .default([...machineTypes])
     .describe('Machine types that the case applies to'),
-  needs: z.array(z.enum(needs)).default([]).describe('What the QEMU binary must have; otherwise the case is skipped'),
+  needs: z.array(need).default([]).describe('What the QEMU binary must have; otherwise the case is skipped'),
   matrix: z
     .record(
       z.string().regex(/^[a-z][A-Za-z0-9]*$/, 'a name of letters and digits'),
@@ -95,6 +95,7 @@ export const setting = z.strictObject({
       reconnect: duration.default(1000).describe('Reconnect interval (client); 0 = never'),
       queues: z.int().min(1).max(8).default(1).describe('Queue pairs'),
       memory: size.prefault('64M').describe('Guest RAM'),
+      mtu: z.int().min(68).max(65_535).optional().describe('MTU that the device tells the guest, and the back-end'),
     })
     .prefault({}),
   driver: z.enum(['none', 'linux']).describe('Guest driver; with none, the steps for drivers and traffic do nothing'),

@@ -231,13 +231,14 @@ class Loader {
 }
 
 function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params' | 'steps' | 'minimumMs'> {
-  const { queues, reconnect, memory } = qemu;
+  const { queues, reconnect, memory, mtu } = qemu;
   return {
     start,
     driver,
     queuePairs: queues,
     reconnectMs: reconnect,
     memory,
+    ...(mtu !== undefined && { mtu }),
     ...(profile !== undefined && { profile }),
   };
 }

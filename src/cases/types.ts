@@ -17,6 +17,8 @@ export interface Point {
   reconnectMs: Ms;
   /** Guest RAM in bytes. */
   memory: number;
+  /** MTU of the device, where it has one. */
+  mtu?: number;
   start: 'peer-first' | 'qemu-first';
   profile?: string;
   steps: readonly Step[];
@@ -56,6 +58,8 @@ export interface Variant {
   reconnectMs: Ms;
   /** Guest RAM in bytes. */
   memory: number;
+  /** MTU of the device, where it has one. */
+  mtu?: number;
   /** Whether the peer is there before QEMU starts. */
   start: 'peer-first' | 'qemu-first';
   /** The profile that the case asks for; absent = the run's. */

@@ -2,8 +2,8 @@ import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning, ranToTheEnd } from './ring-spans.js';
-import { type Loss, losses, type SessionView, servedSessions } from './sessions.js';
-import { horizon, spent } from './timing.js';
+import { type Loss, losses, type SessionView, servedSessions, unowed } from './sessions.js';
+import { horizon } from './timing.js';
 
 /** From the loss to the guest's link going down; measured under 20 ms. */
 const LINK_MS = 1000;
@@ -36,7 +36,7 @@ function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
   const before = t.last('driver.link', () => true, loss.close.seq);
   if (before && !before.up) return { down: before, breaks: [] };
   const down = t.first('driver.link', (e) => !e.up && e.t <= until, loss.close.seq);
-  const wait = spent(t, loss.close.t, Math.max(loss.close.t, Math.min(until, down?.t ?? Infinity)));
+  const wait = unowed(t, loss.close.t, Math.min(until, down?.t ?? Infinity));
   if (wait <= LINK_MS) return { ...(down ? { down } : {}), breaks: [] };
   const what = down ? `went down only ${ms(wait)} after` : `was still up ${ms(wait)} after`;
   const events = down ? [loss.close.seq, down.seq] : [loss.close.seq];
@@ -55,7 +55,7 @@ function missedUps(t: Timeline): Break[] {
     if (!look || look.up || look.seq > Math.min(reset?.seq ?? Infinity, view.toSeq)) return [];
     const up = t.first('driver.link', (e) => e.up, running.seq);
     const until = Math.min(up?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
-    const wait = spent(t, running.t, Math.max(running.t, until));
+    const wait = unowed(t, running.t, until);
     if (wait <= LINK_UP_MS) return [];
     const what = up ? `came up only ${ms(wait)} after` : `was still down ${ms(wait)} after`;
     const seen = `the guest's link ${what} the rings of session ${view.session} ran`;

@@ -3,8 +3,9 @@ import { bit, FLAG_NEED_REPLY, VHOST_USER_PROTOCOL_F_REPLY_ACK } from '../wire/i
 import { bigIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { expectsReply, replyTo, type SessionView, servedSessions, unanswered } from './sessions.js';
-import { horizon, spent } from './timing.js';
+import { answered, expectsReply, replyTo, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import { mayRefuse } from './sufficiency.js';
+import { horizon } from './timing.js';
 
 /**
  * From the peer's answer, or the message before where none was due, to QEMU's next message. Microseconds as a rule, but
@@ -17,7 +18,7 @@ type Message = EventOf<'wire.recv'>;
 /** When QEMU could go on after message number `i`: it was answered, or sent when no answer is due. Undefined while it waits. */
 function free(view: SessionView, i: number): number | undefined {
   const message = view.received[i]!;
-  return expectsReply(message) ? replyTo(view, message)?.t : message.t;
+  return expectsReply(message) ? answered(view, message)?.t : message.t;
 }
 
 /** Pauses between the messages of the handshake, and the wait for one that never came. */
@@ -25,7 +26,7 @@ function pauses(t: Timeline, view: SessionView): Break[] {
   const { complete, next } = view.handshake;
   const breaks: Break[] = [];
   const check = (from: number | undefined, to: number, what: string, events: number[]) => {
-    const pause = from === undefined ? 0 : spent(t, from, Math.max(from, to));
+    const pause = from === undefined ? 0 : unowed(t, from, to);
     if (pause > STEP_MS) breaks.push({ kind: 'hang', seen: `session ${view.session}: ${ms(pause)} ${what}`, events });
   };
   // A dialled connection is accepted when it is its turn: R6 and R7 see to that.
@@ -37,7 +38,7 @@ function pauses(t: Timeline, view: SessionView): Break[] {
     since = free(view, i);
     before = message.seq;
   }
-  if (next !== undefined) check(since, Math.min(view.to, horizon(t).t), `without ${next}`, [before]);
+  if (next !== undefined && !stuck(view)) check(since, Math.min(view.to, horizon(t).t), `without ${next}`, [before]);
   return breaks;
 }
 
@@ -54,7 +55,7 @@ function abandoned(t: Timeline, view: SessionView): Break[] {
   const { complete, deviation, messages } = view.handshake;
   const last = messages.at(-1);
   if (complete || deviation || !last || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
-  if (unanswered(view)) return [];
+  if (stuck(view) || mayRefuse(t, view)) return [];
   const given = [...answers(view)];
   const twin = servedSessions(t).find((other) => {
     if (!other.handshake.complete) return false;
@@ -165,12 +166,13 @@ export const R28: Requirement = {
           events: [message.seq],
         });
       const reply = replyTo(view, message);
+      const answer = answered(view, message);
       if (reply?.ahead !== undefined) {
         const seen = `${about} was followed by ${reply.ahead} more bytes before its answer`;
         found.push({ kind: 'violation', seen, events: [message.seq, reply.seq] });
       }
       const next = view.received.find((other) => other.seq > message.seq);
-      if (next && next.seq < (reply?.seq ?? Infinity)) {
+      if (next && next.seq < (answer?.seq ?? Infinity)) {
         const seen = `${about} was followed by ${next.name} before its answer`;
         found.push({ kind: 'violation', seen, events: [message.seq, next.seq] });
       }

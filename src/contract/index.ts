@@ -13,4 +13,5 @@ export { type Outage, outages } from './outages.js';
 export { QUIT_EXIT_MS } from './process.js';
 export { judgeAll, type Result, registry } from './registry.js';
 export type { Judgement, Requirement } from './requirement.js';
+export { type Stall, stalls } from './stalls.js';
 export { spent } from './timing.js';

@@ -20,7 +20,8 @@ const THREAD_SLACK = 1;
 /** The least that was open in the settled part of a session: what is open for a moment only does not count. */
 interface Level {
   session: number;
-  rings: boolean;
+  /** Whether rings run, and whether the channel for the back-end's requests is open: both take descriptors. */
+  state: string;
   fds: number;
   threads: number;
   seq: number;
@@ -41,11 +42,14 @@ function levels(t: Timeline): Level[] {
     const to = Math.min(view.to, end, reset, stop);
     if (settled.t >= to) return [];
     const counts = samples.filter((sample) => sample.seq >= settled.seq && sample.t < to);
+    const channel =
+      view.received.some(({ name }) => name === 'SET_BACKEND_REQ_FD') &&
+      !t.first('wire.backend-close', ({ session, t: at }) => session === view.session && at < to);
     const least = (of: (sample: EventOf<'proc.sample'>) => number) => Math.min(...counts.map(of));
     return [
       {
         session: view.session,
-        rings: running !== undefined,
+        state: `${running !== undefined}/${channel}`,
         fds: least((sample) => sample.fds),
         threads: least((sample) => sample.threads),
         seq: counts.at(-1)!.seq,
@@ -65,7 +69,7 @@ export const R5: Requirement = {
   judge(t) {
     const all = levels(t);
     const last = all.at(-1);
-    const alike = all.filter((level) => level.rings === last?.rings);
+    const alike = all.filter((level) => level.state === last?.state);
     if (!last || alike.length < 2) return notApplicable('no two sessions in the same steady state were sampled');
     const returns = alike.length - 1;
     const base = returns >= 2 ? alike[1]! : alike[0]!;

@@ -4,8 +4,8 @@ import { flagIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { spansOf } from './ring-spans.js';
-import { ringOf, type SessionView, servedSessions } from './sessions.js';
-import { horizon, spent } from './timing.js';
+import { ringOf, type SessionView, servedSessions, unowed } from './sessions.js';
+import { horizon } from './timing.js';
 
 /** From the guest's notification to the peer's eventfd, and from the peer's call to the guest's interrupt. */
 const NOTIFY_MS = 1000;
@@ -37,7 +37,7 @@ function lostKicks(t: Timeline): { kicks: number; breaks: Break[] } {
     kicks++;
     const arrival = arrived.find((e) => e.ring === kick.ring && e.session === span.session && e.seq > kick.seq);
     const until = Math.min(arrival?.t ?? Infinity, span.to, end);
-    const wait = spent(t, kick.t, Math.max(kick.t, until));
+    const wait = unowed(t, kick.t, until);
     if (wait <= NOTIFY_MS) continue;
     const what = arrival ? `arrived only after ${ms(wait)}` : `did not arrive in ${ms(wait)}`;
     const events = arrival ? [kick.seq, arrival.seq] : [kick.seq];
@@ -56,7 +56,7 @@ function lostCall(t: Timeline, view: SessionView): { call?: EventOf<'ring.call'>
   const reset = t.first('driver.reset', () => true, call.seq);
   const interrupt = t.first('driver.interrupt', (e) => (e.isr & 1) !== 0, call.seq);
   const until = Math.min(interrupt?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
-  const wait = spent(t, call.t, Math.max(call.t, until));
+  const wait = unowed(t, call.t, until);
   if (wait <= NOTIFY_MS) return { call, breaks: [] };
   const seen = `session ${view.session}: the call of ring ${call.ring} brought the guest no interrupt in ${ms(wait)}`;
   return { call, breaks: [{ kind: 'violation', seen, events: [call.seq] }] };

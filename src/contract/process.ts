@@ -1,8 +1,9 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { expectsReply, losses, owed, replyTo, servedSessions, sessionViews } from './sessions.js';
-import { horizon, START_MS, spent, uncovered } from './timing.js';
+import { beats, stalls } from './stalls.js';
+import { expectsReply, losses, replyTo, servedSessions, unowed } from './sessions.js';
+import { horizon, START_MS } from './timing.js';
 
 /** QMP is served by the same main loop as the chardev; an idle one answers in well under a millisecond. */
 const QMP_ANSWER_MS = 1000;
@@ -37,7 +38,7 @@ function deathEvents(t: Timeline, exit: EventOf<'qemu.exit'>): number[] {
 export const R1: Requirement = {
   id: 'R1',
   title: 'QEMU survives the peer',
-  sentence: 'QEMU does not end because a back-end closes its connection, at whatever point.',
+  sentence: 'QEMU does not end because a back-end closes its connection, at whatever point, or breaks the protocol.',
   level: 'must',
   label: 'spec',
   sources: [
@@ -59,27 +60,14 @@ export const R1: Requirement = {
     }
     const lost = t.all('session.close').filter((close) => close.by === 'peer');
     if (lost.length === 0) return notApplicable('no peer closed a connection');
+    const wrong = t.all('peer.fault').filter(({ spoils }) => spoils !== undefined);
+    const also = wrong.length > 0 ? ` and ${counted(wrong.length, 'fault')} of a peer` : '';
     return hold(
-      `QEMU lived through ${counted(lost.length, 'connection that the peer closed', 'connections that the peer closed')}`,
+      `QEMU lived through ${counted(lost.length, 'connection that the peer closed', 'connections that the peer closed')}${also}`,
       lost.map((close) => close.seq),
     );
   },
 };
-
-/** When a heartbeat was asked and when it was answered; `to` is Infinity for one that never was. */
-interface Beat {
-  from: number;
-  to: number;
-  seq: number;
-}
-
-function beats(t: Timeline): Beat[] {
-  const answered = t
-    .all('qmp.heartbeat')
-    .map((beat) => ({ from: beat.sent, to: beat.sent + beat.latency, seq: beat.seq }));
-  const silent = t.all('qmp.silent').filter(({ since }) => !answered.some((beat) => Math.abs(beat.from - since) < 1));
-  return [...answered, ...silent.map(({ since, seq }) => ({ from: since, to: Infinity, seq }))];
-}
 
 /**
  * QEMU's start-up waits for one complete handshake (net_vhost_user_init) and then goes on, with or without the peer: QMP must
@@ -93,10 +81,7 @@ function stuckAtStart(t: Timeline): Break[] {
   if (!complete) return [];
   const ready = t.first('qmp.ready');
   const until = Math.min(ready?.t ?? Infinity, horizon(t).t);
-  const wait = uncovered({ from: complete.t, to: until }, owed(t)).reduce(
-    (sum, part) => sum + spent(t, part.from, part.to),
-    0,
-  );
+  const wait = unowed(t, complete.t, until);
   if (wait <= START_MS) return [];
   const what = ready ? 'was ready only' : 'was not ready';
   const seen = `QMP ${what} ${ms(wait)} after the handshake of session ${complete.session}`;
@@ -105,9 +90,9 @@ function stuckAtStart(t: Timeline): Break[] {
 
 export const R2: Requirement = {
   id: 'R2',
-  title: 'The control plane answers without a peer',
+  title: 'The control plane answers unless a peer keeps QEMU waiting',
   sentence:
-    'QMP is there after the first handshake, answers while no peer is connected, and again soon after a silent peer closed its connection.',
+    'QMP is there after the first handshake, and answers: without a peer, with one that behaves, and again soon after one that kept QEMU waiting answered or closed its connection.',
   level: 'must',
   label: 'contract',
   sources: [
@@ -115,35 +100,39 @@ export const R2: Requirement = {
     'qemu:net/vhost-user.c#net_vhost_user_event',
     'defect:main-loop-stuck-on-silent-backend',
   ],
-  allowed: `At start-up ${START_MS} ms from the first complete handshake, less what the peer took to answer; then an answer within ${QMP_ANSWER_MS} ms; the time while a peer is connected does not count, since QEMU waits for a peer's replies without limit.`,
+  allowed: `At start-up ${START_MS} ms from the first complete handshake, then an answer within ${QMP_ANSWER_MS} ms; the time in which a peer owes QEMU an answer does not count, since QEMU waits for that without limit.`,
   judge(t) {
     const ready = t.first('qmp.ready');
     const all = beats(t);
     const breaks = stuckAtStart(t);
     if (!ready || all.length === 0) return judged(breaks, notApplicable('QMP was not asked'));
     const end = horizon(t).t;
-    const connected = sessionViews(t).map((view) => ({ from: view.open.t, to: view.to }));
     let worst = 0;
     for (const beat of all) {
-      for (const idle of uncovered({ from: Math.max(beat.from, ready.t), to: Math.min(beat.to, end) }, connected)) {
-        const silence = spent(t, idle.from, idle.to);
-        worst = Math.max(worst, silence);
-        if (silence <= QMP_ANSWER_MS) continue;
-        const closed = t.last('session.close', (close) => close.t <= idle.from + 1);
-        const since = closed ? `, ${ms(idle.from - closed.t)} after session ${closed.session} ended` : '';
-        breaks.push({
-          kind: 'hang',
-          seen: `QMP was silent for ${ms(silence)} with no peer connected${since}`,
-          events: closed ? [closed.seq, beat.seq] : [beat.seq],
-        });
-      }
+      const from = Math.max(beat.from, ready.t);
+      const silence = from < end ? unowed(t, from, Math.min(beat.to, end)) : 0;
+      worst = Math.max(worst, silence);
+      if (silence <= QMP_ANSWER_MS) continue;
+      const closed = t.last('session.close', (close) => close.t <= Math.min(beat.to, end));
+      const since = closed ? `, ${ms(Math.min(beat.to, end) - closed.t)} after session ${closed.session} ended` : '';
+      breaks.push({
+        kind: 'hang',
+        seen: `QMP was silent for ${ms(silence)} with no peer to wait for${since}`,
+        events: closed ? [closed.seq, beat.seq] : [beat.seq],
+      });
     }
-    return judged(
-      breaks,
-      hold(`${counted(all.length, 'heartbeat')}, at most ${ms(worst)} of waiting without a peer`, [all.at(-1)!.seq]),
-    );
+    return judged(breaks, hold(`${counted(all.length, 'heartbeat')}, at most ${ms(worst)} of waiting${stalled(t)}`, [all.at(-1)!.seq]));
   },
 };
+
+/** How long peers kept QEMU waiting: allowed, and worth a word. */
+function stalled(t: Timeline): string {
+  const longest = stalls(t).toSorted((a, b) => b.ms - a.ms)[0];
+  if (!longest) return '';
+  const what = longest.message ? `for the answer to ${longest.message}` : 'for its peer';
+  const back = longest.recoveryMs === undefined ? '' : `, back after ${ms(longest.recoveryMs)}`;
+  return `; in session ${longest.session} it waited ${ms(longest.ms)} ${what}${back}`;
+}
 
 export const R3: Requirement = {
   id: 'R3',
@@ -201,10 +190,7 @@ export const R4: Requirement = {
       if (exit.asked === 'kill') return notApplicable('QEMU was killed without having been asked to quit');
       return hold('QEMU quit with exit code 0', events);
     }
-    const wait = uncovered({ from: quit.t, to: exit.t }, owed(t)).reduce(
-      (sum, part) => sum + spent(t, part.from, part.to),
-      0,
-    );
+    const wait = unowed(t, quit.t, exit.t);
     if (wait > QUIT_EXIT_MS) {
       const how = exit.asked === 'kill' ? 'and had to be killed' : 'until it ended';
       return broken('hang', `QEMU took ${ms(wait)} after quit ${how}`, events);

@@ -1,4 +1,5 @@
 import type { Timeline } from '../timeline/index.js';
+import { R37 } from './back-channel.js';
 import { M1 } from './chardev.js';
 import { R12, R13, R14 } from './client.js';
 import { R23 } from './features.js';
@@ -6,6 +7,7 @@ import { R31 } from './guest.js';
 import { R18, R21, R28 } from './handshake.js';
 import { R5 } from './leaks.js';
 import { R22 } from './messages.js';
+import { R30 } from './negotiated.js';
 import { R26 } from './notifiers.js';
 import { R1, R2, R3, R4 } from './process.js';
 import { R29 } from './refusal.js';
@@ -15,6 +17,7 @@ import { R25 } from './ring-memory.js';
 import { R20, R27 } from './ring-setup.js';
 import { R6, R7, R8, R9 } from './server.js';
 import { T1, T2 } from './traffic.js';
+import { R36 } from './wrong-answers.js';
 
 /** Every requirement, in the contract's order; then traffic and the chardev model. */
 export const registry: readonly Requirement[] = [
@@ -23,7 +26,8 @@ export const registry: readonly Requirement[] = [
   ...[R12, R13, R14],
   ...[R18, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
-  ...[R29, R31],
+  ...[R29, R30, R31],
+  ...[R36, R37],
   ...[T1, T2],
   M1,
 ];

@@ -8,7 +8,7 @@ export type Judgement =
 
 /** One clause of the contract. */
 export interface Requirement {
-  /** `R1` ... `R35` as in the contract, `T1`, `T2` for traffic. Stable. */
+  /** `R1`, `R2` ... for what QEMU owes, `T1`, `T2` for traffic. Stable. */
   id: string;
   title: string;
   /** The requirement as one sentence: what QEMU does or must not do. */

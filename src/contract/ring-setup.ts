@@ -3,7 +3,7 @@ import { driverPeriods, freeSince, negotiatedSeq, periodAt, ringsOf } from './gu
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { spansOf } from './ring-spans.js';
-import { ringOf, type SessionView, servedSessions, unanswered } from './sessions.js';
+import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon, spent } from './timing.js';
 
 /** From the handshake's end, or DRIVER_OK, to the last ring's start; measured 1-30 ms, at most 700 ms on a busy machine. */
@@ -94,9 +94,9 @@ function overdue(t: Timeline, view: SessionView): { started: number; breaks: Bre
     for (const { index } of ringsOf(ready)) {
       const start = t.first('ring.start', (e) => e.session === view.session && e.ring === index, negotiatedSeq(period));
       if (start && start.seq < toSeq) started++;
-      else if (free === undefined || unanswered(view)) continue;
+      else if (free === undefined || stuck(view)) continue;
       const from = Math.max(complete.t, ready.t, free ?? 0);
-      const wait = spent(t, from, Math.max(from, Math.min(start?.t ?? Infinity, until)));
+      const wait = unowed(t, from, Math.min(start?.t ?? Infinity, until));
       if (wait <= RINGS_MS) continue;
       const what = start && start.seq < toSeq ? `started ring ${index} only after` : `did not start ring ${index} in`;
       breaks.push({
@@ -156,10 +156,10 @@ function disabled(t: Timeline, view: SessionView): { enabled: number; breaks: Br
         (span) => span.session === view.session && span.toSeq > start.seq && span.fromSeq < (stop?.seq ?? Infinity),
       );
       if (running) enabled++;
-      else if (unanswered(view)) continue;
+      else if (stuck(view)) continue;
       const from = Math.max(start.t, ready.t);
       const over = Math.min(running?.from ?? Infinity, stop?.t ?? Infinity, until);
-      const wait = spent(t, from, Math.max(from, over));
+      const wait = unowed(t, from, over);
       if (wait <= RINGS_MS) continue;
       const what = running ? `enabled it only after` : `did not enable it in`;
       const seen = `session ${view.session}: QEMU started ring ${index} and ${what} ${ms(wait)}`;

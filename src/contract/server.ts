@@ -2,7 +2,7 @@ import type { Ms, Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { losses, type SessionView, servedTogether, sessionViews } from './sessions.js';
+import { firstWord, losses, type SessionView, servedTogether, sessionViews } from './sessions.js';
 import { horizon, type Span, START_MS, spent, uncovered } from './timing.js';
 
 /** From the moment a connection is QEMU's to serve to its first message; measured 0.2-0.6 ms. */
@@ -27,7 +27,7 @@ function waited(t: Timeline, view: SessionView): boolean {
 /** A break when a session whose turn had come got no message within the bound; the wait otherwise. */
 function service(t: Timeline, view: SessionView, bound: Ms): { wait: number; overdue?: Break } {
   const from = turn(t, view);
-  const first = view.received[0];
+  const first = firstWord(view);
   const end = first?.t ?? Math.min(view.to, horizon(t).t);
   const wait = spent(t, from, Math.max(from, end));
   if (wait <= bound) return { wait };
@@ -57,7 +57,7 @@ export const R6: Requirement = {
       const { overdue } = service(t, view, SERVE_MS);
       breaks.push(...(overdue ? [overdue] : []), ...dropped(t, view));
     }
-    const served = waiting.filter((view) => view.received.length > 0).length;
+    const served = waiting.filter((view) => firstWord(view) !== undefined).length;
     return judged(
       breaks,
       hold(
@@ -121,7 +121,7 @@ function refused(t: Timeline): Break[] {
 
 /** QEMU let a peer connect and closed without a word. */
 function dropped(t: Timeline, view: SessionView): Break[] {
-  if (view.received.length > 0 || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
+  if (firstWord(view) || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
   const seen = `QEMU closed session ${view.session} without a message`;
   return [{ kind: 'violation', seen, events: [view.open.seq, view.close.seq] }];
 }

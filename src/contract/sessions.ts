@@ -2,14 +2,16 @@ import type { Event, EventOf, Ms, SessionSpan, Timeline } from '../timeline/inde
 import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '../wire/index.js';
 import { atLeast, bigIn, contextOf, numberIn } from './body.js';
 import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
-import { horizon, perTimeline, type Span } from './timing.js';
+import { horizon, perTimeline, type Span, spent, uncovered } from './timing.js';
 
 /** One session with its messages. */
 export interface SessionView extends SessionSpan {
   /** Messages of the front-end. */
   received: readonly EventOf<'wire.recv'>[];
-  /** Replies of the peer. */
+  /** Replies of the peer; those that its faults spoilt are not among them. */
   replies: readonly EventOf<'wire.send'>[];
+  /** What the peer does wrong, or unusual, on purpose. */
+  faults: readonly EventOf<'peer.fault'>[];
   handshake: Handshake;
   /** When it ended: its close, or the end of the record. */
   to: Ms;
@@ -26,6 +28,7 @@ const NOTICE_MS = 250;
 export const sessionViews = perTimeline((t: Timeline): readonly SessionView[] => {
   const received = bySession(t.all('wire.recv'));
   const sent = bySession(t.all('wire.send'));
+  const wrong = bySession(t.all('peer.fault'));
   return t.sessions.map((span) => {
     const messages = received.get(span.session) ?? [];
     const replies = (sent.get(span.session) ?? []).filter((message) => message.channel === 'reply');
@@ -33,6 +36,7 @@ export const sessionViews = perTimeline((t: Timeline): readonly SessionView[] =>
       ...span,
       received: messages,
       replies,
+      faults: wrong.get(span.session) ?? [],
       handshake: handshakeOf(t, messages, replies),
       to: span.close?.t ?? t.end,
       toSeq: span.close?.seq ?? t.events.length,
@@ -42,7 +46,7 @@ export const sessionViews = perTimeline((t: Timeline): readonly SessionView[] =>
 
 /** The sessions that are not a mere second client: the main ones, and others that QEMU came to serve. */
 export const servedSessions = perTimeline((t: Timeline): readonly SessionView[] =>
-  sessionViews(t).filter((view) => !view.open.extra || view.received.length > 0),
+  sessionViews(t).filter((view) => !view.open.extra || firstWord(view) !== undefined),
 );
 
 /** A served session that ended while QEMU was to go on. */
@@ -78,25 +82,83 @@ export function replyTo(view: SessionView, message: EventOf<'wire.recv'>): Event
   );
 }
 
-/** A message that the peer left unanswered although the front-end waits for it: QEMU is excused from then on. */
-export function unanswered(view: SessionView): EventOf<'wire.recv'> | undefined {
+/** When a message got its answer, or what its peer sent in place of one. */
+export function answered(view: SessionView, message: EventOf<'wire.recv'>): { t: Ms; seq: number } | undefined {
+  const reply = replyTo(view, message);
+  if (reply) return reply;
+  const next = view.received.find((other) => other.seq > message.seq && other.request === message.request);
+  return view.faults.find(
+    (fault) =>
+      fault.spoils === 'answer' &&
+      fault.message === message.name &&
+      fault.seq > message.seq &&
+      fault.seq < (next?.seq ?? Infinity),
+  );
+}
+
+/** A message that the peer left unanswered although the front-end waits for it. */
+function unanswered(view: SessionView): EventOf<'wire.recv'> | undefined {
   const last = view.received.at(-1);
   return last && expectsReply(last) && !replyTo(view, last) ? last : undefined;
 }
 
-/** When the peer of some session owed QEMU an answer that QEMU waited for. */
-export function owed(t: Timeline): Span[] {
-  return sessionViews(t).flatMap((view) =>
-    view.received.flatMap((message, i) => {
-      if (!expectsReply(message)) return [];
-      return { from: message.t, to: replyTo(view, message)?.t ?? view.received[i + 1]?.t ?? view.to };
-    }),
+/** A message that the peer refused: it has no reply of its own, and is not acknowledged with 0. */
+export function refusal(view: SessionView): EventOf<'wire.send'> | undefined {
+  return view.replies.find(
+    (reply) =>
+      specById('front-end', reply.request)?.reply.rule === 'none' && (bigIn(reply.body, 'value') ?? 0n) !== 0n,
+  );
+}
+
+/** From where on QEMU cannot go on in a session, through no fault of its own: a spoilt or refused message, or no answer. */
+export function stuck(view: SessionView): Event | undefined {
+  const spoilt = view.faults.find(({ spoils }) => spoils !== undefined && spoils !== 'channel');
+  return spoilt ?? refusal(view) ?? unanswered(view);
+}
+
+/** When a message was held up by its peer, which dealt with it late. */
+const lateSpans = (view: SessionView): Span[] =>
+  view.faults.flatMap(({ t, by }) => (by === undefined ? [] : [{ from: t, to: Math.min(view.to, t + by) }]));
+
+/** When the peer was silent for good, or had sent part of something on the other channel. */
+const silentSpans = (t: Timeline, view: SessionView): Span[] =>
+  view.faults.flatMap(({ t: from, seq, spoils, half }) => {
+    if (spoils === 'all') return [{ from, to: view.to }];
+    if (spoils !== 'channel' || !half) return [];
+    const end = t.first('wire.backend-close', ({ session }) => session === view.session, seq)?.t;
+    return [{ from, to: end ?? view.to }];
+  });
+
+/** When the peer of some session owed QEMU something that QEMU waited for, in the order in which it began. */
+export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionView; message?: string })[] =>
+  sessionViews(t)
+    .flatMap((view) => [
+      ...view.received.flatMap((message, i) => {
+        if (!expectsReply(message)) return [];
+        const to = answered(view, message)?.t ?? view.received[i + 1]?.t ?? view.to;
+        return [{ from: message.t, to, view, message: message.name }];
+      }),
+      ...[...lateSpans(view), ...silentSpans(t, view)].map((span) => ({ ...span, view })),
+    ])
+    .sort((a, b) => a.from - b.from),
+);
+
+/** How long a wait of QEMU's took, less what the machine took and the time in which a peer kept QEMU waiting. */
+export function unowed(t: Timeline, from: Ms, to: Ms): Ms {
+  return uncovered({ from, to: Math.max(from, to) }, owed(t)).reduce(
+    (sum, part) => sum + spent(t, part.from, part.to),
+    0,
   );
 }
 
 /** From when QEMU holds a session: its own dial, or its first message on one that it accepted. */
-export function serviceStart(view: SessionView): EventOf<'session.open'> | EventOf<'wire.recv'> | undefined {
-  return view.open.by === 'accept' ? view.open : view.received[0];
+export function serviceStart(view: SessionView): Event | undefined {
+  return view.open.by === 'accept' ? view.open : firstWord(view);
+}
+
+/** QEMU's first message; of a session that reads nothing, when there was something to read. */
+export function firstWord(view: SessionView): EventOf<'wire.recv'> | EventOf<'peer.fault'> | undefined {
+  return view.received[0] ?? view.faults.find(({ fault }) => fault === 'silent');
 }
 
 /** Pairs of sessions that QEMU held at the same time: `start` is when it took the second, the first being open. */

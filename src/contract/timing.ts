@@ -41,6 +41,7 @@ export function horizon(t: Timeline): { t: Ms; seq: number } {
 export function uncovered(span: Span, covers: readonly Span[]): Span[] {
   const parts: Span[] = [];
   let from = span.from;
+  // Sorted already, as a rule; then this is cheap.
   for (const cover of covers.toSorted((a, b) => a.from - b.from)) {
     if (cover.to <= from) continue;
     if (cover.from >= span.to) break;

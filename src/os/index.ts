@@ -14,6 +14,7 @@ export {
   type MainThreadTimes,
   mainThreadTimes,
   parseUnixSockets,
+  peakMemory,
   processCmdline,
   type UnixSocket,
   unixSockets,

@@ -12,6 +12,12 @@ export function countThreads(pid: number): number | undefined {
   return orNothing(() => readdirSync(`/proc/${pid}/task`).length);
 }
 
+/** The most virtual memory in bytes that a process ever had (VmPeak of proc_pid_status(5)); undefined when it is gone. */
+export function peakMemory(pid: number): number | undefined {
+  const [, kib] = orNothing(() => readFileSync(`/proc/${pid}/status`, 'latin1'))?.match(/^VmPeak:\s+(\d+) kB$/m) ?? [];
+  return kib === undefined ? undefined : Number(kib) * 1024;
+}
+
 /** Milliseconds in all of a process's main thread. */
 export interface MainThreadTimes {
   /** On a CPU. */

@@ -10,6 +10,7 @@ import { poller, type Readiness, type Watch } from './poller.js';
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const FIONREAD = 0x541b;
+const SIOCOUTQ = 0x5411;
 
 const credentials = new NativeBuffer(12);
 const word = new NativeBuffer(4);
@@ -154,6 +155,14 @@ export class FdSocket {
     this.#assertOpen('ioctl');
     must(libc.ioctl(this.#fd, FIONREAD, 'uint64_t', word.address), 'ioctl');
     return word.bytes.readInt32LE(0);
+  }
+
+  /** Whether the other end has read all that was sent. What waits to be sent was not. */
+  taken(): boolean {
+    this.#assertOpen('ioctl');
+    // af_unix counts memory, not bytes, which is nothing exactly when all was read (unix_outq_len).
+    must(libc.ioctl(this.#fd, SIOCOUTQ, 'uint64_t', word.address), 'ioctl');
+    return this.#queue.length === 0 && word.bytes.readInt32LE(0) === 0;
   }
 
   /** Closes the connection; idempotent. What `send` could not hand over yet is lost. */

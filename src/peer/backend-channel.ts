@@ -1,11 +1,13 @@
-import { closeFd, FdSocket, OsError } from '../os/index.js';
+import { closeFd, EventFd, FdSocket, memfd, OsError } from '../os/index.js';
 import type { Recorder } from '../timeline/index.js';
 import {
   type BackEndName,
+  decodeHeader,
   decodePayload,
   encodeMessage,
   encodePayload,
   FLAG_NEED_REPLY,
+  HEADER_SIZE,
   nameOf,
   type Payload,
   StreamReader,
@@ -15,6 +17,10 @@ import {
   VERSION,
   WireError,
 } from '../wire/index.js';
+import type { ChannelAct, GiftName } from './faults/index.js';
+
+/** The memory that comes with a request for a host notifier: one page, as QEMU maps it. */
+const PAGE = 4096;
 
 /**
  * The channel for the back-end's own requests (SET_BACKEND_REQ_FD). QEMU answers a request only when it asked for a
@@ -44,26 +50,53 @@ export class BackendChannel {
   /** Sends a request; fds stay the caller's. Does nothing once the channel is closed. */
   request(name: BackEndName, payload: Payload, options: { fds?: number[]; needReply?: boolean } = {}): void {
     if (!this.#open) return;
-    const request = specByName(name).id;
-    const bytes = encodePayload(payload);
     const flags = VERSION | (options.needReply ? FLAG_NEED_REPLY : 0);
+    const { fds = [] } = options;
+    const bytes = encodeMessage({ request: specByName(name).id, flags, payload: encodePayload(payload) });
+    this.#recordRequest(bytes, fds.length);
+    this.#socket.send(bytes, fds);
+  }
+
+  /** Records a whole message. */
+  #recordRequest(bytes: Buffer, fds: number): void {
+    const { request, flags, size } = decodeHeader(bytes);
+    const payload = bytes.subarray(HEADER_SIZE);
+    const spec = specById('back-end', request);
     this.#recorder.record({
       type: 'wire.send',
       session: this.#session,
       channel: 'backend',
       request,
-      name,
+      name: nameOf('back-end', request),
       flags,
-      size: bytes.length,
-      body: toJson(payload),
-      fds: options.fds?.length ?? 0,
+      size,
+      body: spec ? toJson(decodePayload(spec, false, payload)) : { bytes: payload.toString('hex') },
+      fds,
     });
-    this.#socket.send(encodeMessage({ request, flags, payload: bytes }), options.fds ?? []);
   }
 
-  close(): void {
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** Does what a fault says, right or wrong. */
+  act({ bytes, fds, whole, close }: ChannelAct): void {
+    if (!this.#open) return;
+    const gifts = fds.map(gift);
+    if (whole) this.#recordRequest(bytes, gifts.length);
+    this.#socket.send(
+      bytes,
+      gifts.map(({ fd }) => fd),
+    );
+    for (const { drop } of gifts) drop();
+    if (close) this.close('peer');
+  }
+
+  /** @param by who closed it, where the session goes on without it */
+  close(by?: 'peer' | 'front-end'): void {
     if (!this.#open) return;
     this.#open = false;
+    if (by) this.#recorder.record({ type: 'wire.backend-close', session: this.#session, by });
     for (const fd of this.#reader.pending.fds) closeFd(fd);
     this.#socket.close();
   }
@@ -74,7 +107,7 @@ export class BackendChannel {
         const chunk = this.#socket.receive(this.#reader.want);
         if (chunk === 'again') return;
         if (chunk === 'eof') {
-          this.close();
+          this.close('front-end');
           return;
         }
         const message = this.#reader.push(chunk.bytes, chunk.fds);
@@ -99,6 +132,16 @@ export class BackendChannel {
   #fail(error: unknown): void {
     if (!(error instanceof OsError || error instanceof WireError))
       this.#recorder.record({ type: 'tester.trouble', what: `back-end channel: ${String(error)}` });
-    this.close();
+    this.close(error instanceof OsError ? 'front-end' : 'peer');
   }
+}
+
+/** A descriptor to send, and how to be rid of it afterwards. */
+function gift(name: GiftName): { fd: number; drop(): void } {
+  if (name === 'eventfd') {
+    const event = EventFd.create();
+    return { fd: event.fd, drop: () => event.close() };
+  }
+  const fd = memfd(name, PAGE);
+  return { fd, drop: () => closeFd(fd) };
 }

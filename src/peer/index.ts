@@ -1,5 +1,6 @@
+export { type FaultKind, faultKinds, type SessionFault } from './faults/index.js';
 export { type Back, type PathFate, Peer, type PeerOptions } from './peer.js';
 export { PeerError, type PeerErrorCode } from './peer-error.js';
-export { DEFAULT_PROFILE, type Profile, profiles } from './profiles.js';
-export { type Leave, Session, type SessionFault } from './session.js';
+export { DEFAULT_PROFILE, type Deviation, type Offer, type Profile, profiles } from './profiles.js';
+export { type Leave, Session } from './session.js';
 export { PeerTraffic } from './traffic.js';

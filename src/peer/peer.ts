@@ -3,8 +3,9 @@ import { FdSocket, type Listener, listenUnix, OsError } from '../os/index.js';
 import type { Recorder, Role } from '../timeline/index.js';
 import { type PathWait, pathAppears } from './path-appears.js';
 import { PeerError } from './peer-error.js';
-import { DEFAULT_PROFILE, type Profile, profiles, whenListening, withhold } from './profiles.js';
-import { type Leave, Session, type SessionFault } from './session.js';
+import { DEFAULT_PROFILE, type Deviation, deviate, type Profile, profiles, whenListening } from './profiles.js';
+import type { SessionFault } from './faults/index.js';
+import { type Leave, Session } from './session.js';
 import { PeerTraffic } from './traffic.js';
 
 /** What happens to the listening path when the peer leaves (client role). */
@@ -16,11 +17,13 @@ export type PathFate =
   /** The listener stays; only the connection drops. */
   | 'listening';
 
-/** What comes back. */
+/** What comes back; what it does not say stays as it was. */
 export interface Back {
-  profile?: Profile;
-  /** Protocol features of the profile that it does not offer, as a mask, from now on. */
-  without?: bigint;
+  /** `original`: what the peer was at first. */
+  profile?: Profile | 'original';
+  /** How it differs from that, from now on. */
+  deviation?: Deviation;
+  /** What it does wrong until it leaves. */
   fault?: SessionFault;
 }
 
@@ -48,6 +51,7 @@ const STARTUP_REDIAL_MS = 2;
 export class Peer {
   readonly traffic: PeerTraffic;
   readonly #o: PeerOptions;
+  readonly #original: Profile;
   #profile: Profile;
   #fault: SessionFault = {};
   #session: Session | undefined;
@@ -67,7 +71,8 @@ export class Peer {
 
   constructor(options: PeerOptions) {
     this.#o = options;
-    this.#profile = options.profile ?? profiles[DEFAULT_PROFILE]!;
+    this.#original = options.profile ?? profiles[DEFAULT_PROFILE]!;
+    this.#profile = this.#original;
     this.traffic = new PeerTraffic(options.recorder);
   }
 
@@ -156,8 +161,8 @@ export class Peer {
     for (const ring of session?.runningRings ?? []) if (ring.dir === 'rx') session?.pump(ring);
   }
 
-  #become({ profile = this.#profile, without = 0n, fault = {} }: Back): void {
-    this.#profile = withhold(profile, without);
+  #become({ profile = this.#profile, deviation = {}, fault = {} }: Back): void {
+    this.#profile = deviate(profile === 'original' ? this.#original : profile, deviation);
     this.#fault = fault;
   }
 
@@ -273,21 +278,21 @@ export class Peer {
       traffic: this.traffic,
       fault: this.#fault,
       extra,
-      onClose: (failed) => this.#closed(session, failed),
+      onClose: (refused) => this.#closed(session, refused),
     });
     return session;
   }
 
-  #closed(session: Session, failed: boolean): void {
+  #closed(session: Session, refused: boolean): void {
     if (this.#session !== session) {
       this.#extras = this.#extras.filter((extra) => extra !== session);
       return;
     }
     this.#session = this.#extras.shift();
     if (this.#session || !this.#present || this.#o.role === 'client') return;
-    // DPDK's vhost_user_read_cb: a client whose connection broke dials again at once. Not so after an error of QEMU's that
-    // made the peer close: it would come again, as fast as both can.
-    if (failed) this.#redialOnTick();
+    // DPDK's vhost_user_read_cb: a client whose connection broke dials again at once. Not so here after a refusal, by QEMU or
+    // by the peer: it would come again, as fast as both can.
+    if (refused) this.#tick = setTimeout(() => this.#redial(), REDIAL_TICK_MS);
     else this.#redial();
   }
 }

@@ -28,10 +28,32 @@ const dpdk = (name: string, program: string, features: bigint, listeningFeatures
   memSlots: 8,
 });
 
-/** The same without some protocol features, given as a mask. */
-export const withhold = (profile: Profile, protocolFeatures: bigint): Profile => ({
+/** What a peer offers more than its profile, and what less: masks. */
+export interface Offer {
+  with?: bigint;
+  without?: bigint;
+}
+
+/** How what a peer offers differs from its profile. */
+export interface Deviation {
+  features?: Offer;
+  protocolFeatures?: Offer;
+  queuePairs?: number;
+  memSlots?: number;
+}
+
+const change = (bits: bigint, { with: more = 0n, without: less = 0n }: Offer = {}): bigint => (bits | more) & ~less;
+
+/** The profile with a deviation; where it listens too. */
+export const deviate = (profile: Profile, deviation: Deviation): Profile => ({
   ...profile,
-  protocolFeatures: profile.protocolFeatures & ~protocolFeatures,
+  features: change(profile.features, deviation.features),
+  ...(profile.listeningFeatures === undefined
+    ? {}
+    : { listeningFeatures: change(profile.listeningFeatures, deviation.features) }),
+  protocolFeatures: change(profile.protocolFeatures, deviation.protocolFeatures),
+  queuePairs: deviation.queuePairs ?? profile.queuePairs,
+  memSlots: deviation.memSlots ?? profile.memSlots,
 });
 
 /** What a peer offers on the sockets that it listens on. */

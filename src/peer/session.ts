@@ -1,5 +1,5 @@
-import { closeFd, type FdSocket, OsError } from '../os/index.js';
-import type { Recorder } from '../timeline/index.js';
+import { closeFd, EventFd, type FdSocket, OsError } from '../os/index.js';
+import type { Ms, Recorder } from '../timeline/index.js';
 import { VirtioError } from '../virtio/index.js';
 import {
   decodePayload,
@@ -8,6 +8,7 @@ import {
   FLAG_NEED_REPLY,
   FLAG_REPLY,
   fdRange,
+  type MessageSpec,
   nameOf,
   type Payload,
   type RawMessage,
@@ -18,6 +19,7 @@ import {
   WireError,
 } from '../wire/index.js';
 import { BackendChannel } from './backend-channel.js';
+import { type Answer, atOnce, type Bend, Faults, type Meeting, type Misdeed, type SessionFault } from './faults/index.js';
 import { handlers, type Reply } from './handlers.js';
 import { MemoryTable } from './memory-table.js';
 import { PeerError } from './peer-error.js';
@@ -28,16 +30,11 @@ import { Vring } from './vring.js';
 /** How the peer ends a session: orderly; abruptly with bytes of QEMU unread; after half of a message of its own. */
 export type Leave = 'close' | 'abort' | 'half-message';
 
-/** What a session does wrong on purpose. */
-export interface SessionFault {
-  /** Never answers this message, nor reads past it. */
-  stall?: string;
-  /** Answers this message only after LATE_MS; QEMU has to wait meanwhile. */
-  late?: string;
-}
+/** How often a socket is asked whether QEMU has read the first part of an answer: the kernel does not tell by itself. */
+const TAKEN_MS = 1;
 
-/** How late a late answer is: long enough for anything that QEMU sends without waiting, short for every bound. */
-const LATE_MS = 200;
+/** Most bytes of a fault that go into the timeline. */
+const SHOWN = 64;
 
 /** Reads in a row, two a message. */
 const PORTION = 256;
@@ -54,8 +51,21 @@ export interface SessionOptions {
   fault?: SessionFault;
   /** A second client beside the main session: flagged in the timeline. */
   extra?: boolean;
-  /** `failed`: the peer closed because of an error. */
-  onClose(failed: boolean): void;
+  /** `refused`: the peer closed because of an error, or the front-end in the middle of a handshake or before any ring ran. */
+  onClose(refused: boolean): void;
+}
+
+/** A message that was received: what of it is needed to deal with it. */
+interface Dealing extends RawMessage {
+  name: string;
+  spec: MessageSpec | undefined;
+  decoded: Payload | undefined;
+  meeting: Meeting;
+}
+
+/** The same when it was handled: the answer, where one is due, and the descriptors that go with it. */
+interface Due extends Dealing {
+  answer?: Answer;
 }
 
 /**
@@ -80,11 +90,18 @@ export class Session {
   readonly #socket: FdSocket;
   readonly #reader = new StreamReader();
   readonly #o: SessionOptions;
+  readonly #faults: Faults;
   #inflightFd: number | undefined;
   #received = 0;
   #stalled = false;
-  /** The answer that is being held back. */
+  /** A fault left QEMU with half of something. */
+  #half = false;
+  /** A ring was started at some time. */
+  #ran = false;
+  /** What is being held back: an answer, its second part, or a message that is not dealt with yet. */
   #late: NodeJS.Timeout | undefined;
+  /** The message that is not dealt with yet. */
+  #held: Dealing | undefined;
   #closed = false;
 
   constructor(options: SessionOptions) {
@@ -92,13 +109,28 @@ export class Session {
     this.number = options.number;
     this.profile = options.profile;
     this.#socket = options.socket;
+    this.#faults = new Faults(options.fault ?? {});
     this.#socket.onError((error) => this.fail(error));
     this.#socket.onReadable(() => this.#readable());
+    this.#commit(this.#faults.atOnce());
   }
 
   /** Whether its fault has silenced it. */
   get stalled(): boolean {
     return this.#stalled;
+  }
+
+  /** Whether QEMU may be waiting for it without end. */
+  get keepsWaiting(): boolean {
+    return !this.#closed && (this.#stalled || this.#half);
+  }
+
+  /** Does something wrong at once. @throws PeerError ERR_NO_CHANNEL when it needs a channel that is not there */
+  misbehave(faults: SessionFault): void {
+    const bends = atOnce(faults);
+    if (bends.some(({ bend }) => bend.channel) && !this.backend?.open)
+      throw new PeerError('ERR_NO_CHANNEL', 'there is no channel for the back-end’s requests', 'QEMU opens it in the handshake');
+    this.#commit(bends);
   }
 
   get open(): boolean {
@@ -144,6 +176,7 @@ export class Session {
     if (!ring.addresses || ring.size === 0)
       throw new PeerError('ERR_PROTOCOL', `SET_VRING_KICK for ring ${ring.index} before its size and addresses`);
     const queue = ring.start(this.memory, this.features);
+    this.#ran = true;
     this.#o.recorder.record({
       type: 'ring.start',
       session: this.number,
@@ -213,8 +246,7 @@ export class Session {
     }
     // An orderly exit leaves nothing unread, or it would look like an abrupt one to QEMU.
     if (how === 'close') this.#readable();
-    const unread = this.unread;
-    this.#end('peer', how, unread > 0 || how === 'abort' ? { unread } : {});
+    this.#leaveAtOnce(how);
   }
 
   /**
@@ -234,9 +266,13 @@ export class Session {
   }
 
   #readable(): void {
+    if (this.#faults.silent && !this.#stalled) {
+      this.#note({ name: 'silent', bend: { what: 'reads and sends nothing', spoils: 'all' } });
+      this.#silence();
+    }
     try {
       // In portions: a front-end that floods must not starve the others. What is left is told again.
-      for (let i = 0; i < PORTION && !this.#closed && !this.#stalled; i++) {
+      for (let i = 0; i < PORTION && !this.#closed && !this.#stalled && !this.#held; i++) {
         const chunk = this.#socket.receive(this.#reader.want);
         if (chunk === 'again') return;
         if (chunk === 'eof') {
@@ -251,9 +287,10 @@ export class Session {
     }
   }
 
-  /** One message: recorded, handled, answered. Fds that no handler keeps are closed. */
-  #receive({ request, flags, payload, fds }: RawMessage): void {
-    const kept = new Set<number>();
+  /** One message: recorded, then dealt with, unless a fault has it wait. */
+  #receive(message: RawMessage): void {
+    const { request, flags, payload, fds } = message;
+    let handedOn = false;
     try {
       const spec = specById('front-end', request);
       const name = nameOf('front-end', request);
@@ -266,19 +303,58 @@ export class Session {
         name,
         flags,
         size: payload.length,
-        body: decoded ? toJson(decoded) : { bytes: payload.subarray(0, 64).toString('hex') },
+        body: decoded ? toJson(decoded) : { bytes: payload.subarray(0, SHOWN).toString('hex') },
         fds: fds.length,
       });
-      if (this.#o.fault?.stall === name) {
-        this.#stalled = true;
-        this.#socket.pauseReading();
+      const meeting = this.#faults.meet(name);
+      const dealing = { ...message, name, spec, decoded, meeting };
+      const pause = meeting.pause?.pause;
+      if (pause === 'for-ever') {
+        this.#note({ name: 'stall', bend: { what: 'never answers', spoils: 'all' } }, name);
+        this.#silence();
         return;
       }
-      // DPDK answers NEED_REPLY on every message, whether or not REPLY_ACK was negotiated; an unknown one with failure.
-      const ack = (value: bigint) => {
-        if ((flags & FLAG_NEED_REPLY) !== 0) this.#reply(request, name, { kind: 'u64', value }, []);
-      };
+      handedOn = true;
+      if (pause === undefined) this.#deal(dealing);
+      else this.#dealLate(dealing, pause);
+    } finally {
+      if (!handedOn) for (const fd of fds) closeFd(fd);
+    }
+  }
+
+  /** Where QEMU waits for an answer, only that is late, so that what QEMU sends too early is seen. */
+  #dealLate(dealing: Dealing, by: Ms): void {
+    const { name, spec, flags } = dealing;
+    const rule = spec?.reply.rule;
+    this.#note({ name: 'late', bend: { what: `${by} ms late` } }, name, by);
+    if (rule === 'always' || rule === 'log-shmfd' || (flags & FLAG_NEED_REPLY) !== 0) {
+      this.#deal(dealing, by);
+      return;
+    }
+    this.#held = dealing;
+    this.#socket.pauseReading();
+    this.#late = setTimeout(() => {
+      this.#held = undefined;
+      this.#socket.onReadable(() => this.#readable());
+      try {
+        this.#deal(dealing);
+      } catch (error) {
+        this.fail(error);
+      }
+    }, by);
+  }
+
+  /** Handles a message and answers it. Fds that no handler keeps are closed. */
+  #deal(dealing: Dealing, late?: Ms): void {
+    const { request, flags, fds, name, spec, decoded } = dealing;
+    const kept = new Set<number>();
+    try {
       const handler = handlers[name];
+      // DPDK answers NEED_REPLY on every message, whether or not REPLY_ACK was negotiated; an unknown one with failure.
+      const ack = (value: bigint): Due | undefined =>
+        (flags & FLAG_NEED_REPLY) === 0
+          ? undefined
+          : { ...dealing, fds: [], answer: answerWith(request, { kind: 'u64', value }, true) };
       let reply: Reply;
       try {
         if (spec && decoded) checkFds(name, fdRange(spec.request.fds, decoded), fds.length);
@@ -288,24 +364,43 @@ export class Session {
         };
         reply = handler && decoded ? handler(this, decoded, { fds, keep }) : undefined;
       } catch (error) {
-        ack(1n);
+        const refusal = ack(1n);
+        if (refusal) this.#reply(refusal);
         throw error;
       }
-      const answer = () => {
-        if (reply) this.#reply(request, name, reply.payload, reply.fds ?? []);
-        else ack(handler ? 0n : 1n);
-      };
-      if (this.#o.fault?.late === name) this.#late = setTimeout(answer, LATE_MS);
-      else answer();
+      const due: Due = reply
+        ? { ...dealing, fds: reply.fds ?? [], answer: answerWith(request, reply.payload, false) }
+        : (ack(handler ? 0n : 1n) ?? { ...dealing, fds: [] });
+      const answer = () => this.#commit(due.meeting.bends(due.answer), due);
+      if (late === undefined) answer();
+      else this.#late = setTimeout(answer, late);
     } finally {
       for (const fd of fds) if (!kept.has(fd)) closeFd(fd);
     }
   }
 
-  #reply(request: number, name: string, payload: Payload, fds: number[]): void {
+  /** Does what is due, the wrong way round where faults say so. */
+  #commit(faults: readonly Misdeed[], due?: Due): void {
     if (this.#closed) return;
-    const bytes = encodePayload(payload);
-    const flags = VERSION | FLAG_REPLY;
+    // What comes behind the answer is told behind it.
+    const note = (behind: boolean) => {
+      for (const fault of faults) if ((fault.bend.after !== undefined) === behind) this.#note(fault, due?.name);
+    };
+    note(false);
+    const bend: Partial<Bend> = Object.assign({}, ...faults.map((fault) => fault.bend));
+    if (bend.half) this.#half = true;
+    if (bend.channel) this.backend?.act(bend.channel);
+    if (bend.instead) this.#socket.send(bend.instead);
+    else if (due?.answer) this.#reply(due, bend);
+    note(true);
+    if (bend.after) this.#socket.send(bend.after);
+    if (bend.deaf) this.#silence();
+    if (bend.leave) this.#leaveAtOnce('close');
+  }
+
+  #reply({ request, name, spec, answer, fds }: Due, { payload = answer!.payload, fds: gifts = 0, cut }: Partial<Bend> = {}) {
+    if (this.#closed) return;
+    const { flags, ack } = answer!;
     const ahead = this.unread;
     // Recorded before it is sent: what QEMU does on it must come after it in the timeline.
     this.#o.recorder.record({
@@ -315,12 +410,61 @@ export class Session {
       request,
       name,
       flags,
-      size: bytes.length,
-      body: toJson(payload),
-      fds: fds.length,
+      size: payload.length,
+      body: toJson(
+        ack || !spec ? { kind: 'u64', value: payload.readBigUInt64LE() } : decodePayload(spec, true, payload),
+      ),
+      fds: fds.length + gifts,
       ...(ahead > 0 ? { ahead } : {}),
     });
-    this.#socket.send(encodeMessage({ request, flags, payload: bytes }), fds);
+    const bytes = encodeMessage({ request, flags, payload });
+    const extra = Array.from({ length: gifts }, () => EventFd.create());
+    this.#socket.send(bytes.subarray(0, cut), [...fds, ...extra.map(({ fd }) => fd)]);
+    for (const event of extra) event.close();
+    if (cut !== undefined) this.#sendWhenTaken(bytes.subarray(cut));
+  }
+
+  /** Sends the rest when QEMU has read what went before. */
+  #sendWhenTaken(rest: Buffer): void {
+    this.#half = true;
+    const look = () => {
+      if (this.#closed) return;
+      if (!this.#socket.taken()) {
+        this.#late = setTimeout(look, TAKEN_MS);
+        return;
+      }
+      this.#half = false;
+      this.#socket.send(rest);
+    };
+    look();
+  }
+
+  #note({ name, bend }: Misdeed, message?: string, by?: Ms): void {
+    const bytes = bend.instead ?? bend.after ?? bend.channel?.bytes;
+    this.#o.recorder.record({
+      type: 'peer.fault',
+      session: this.number,
+      fault: name,
+      what: bend.what,
+      ...(message === undefined ? {} : { message }),
+      ...(bend.spoils ? { spoils: bend.spoils } : {}),
+      ...(bend.tolerable ? { tolerable: true } : {}),
+      ...(by === undefined ? {} : { by }),
+      ...(bend.half ? { half: true } : {}),
+      ...(bend.announces === undefined ? {} : { announces: bend.announces }),
+      ...(bytes && bytes.length > 0 ? { bytes: bytes.subarray(0, SHOWN).toString('hex') } : {}),
+    });
+  }
+
+  /** Reads no more. */
+  #silence(): void {
+    this.#stalled = true;
+    this.#socket.pauseReading();
+  }
+
+  #leaveAtOnce(how: Leave): void {
+    const unread = this.unread;
+    this.#end('peer', how, unread > 0 || how === 'abort' ? { unread } : {});
   }
 
   #end(
@@ -331,6 +475,7 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#late);
+    for (const fd of this.#held?.fds ?? []) closeFd(fd);
     // Rings stop before the record of the close: nothing moves on a session that is gone.
     for (const ring of this.rings.values()) {
       this.stopRing(ring);
@@ -349,8 +494,13 @@ export class Session {
     this.memory.close();
     if (this.#inflightFd !== undefined) closeFd(this.#inflightFd);
     for (const fd of this.#reader.pending.fds) closeFd(fd);
-    this.#o.onClose(how === 'error');
+    this.#o.onClose(how === 'error' || (by === 'front-end' && this.#received > 0 && !this.#ran));
   }
+}
+
+/** An answer as it should be. */
+function answerWith(request: number, payload: Payload, ack: boolean): Answer {
+  return { request, flags: VERSION | FLAG_REPLY, payload: encodePayload(payload), ack };
 }
 
 /** A kick fd that cannot be watched is bad input; its EPIPE must not pass for the end of the connection. */

@@ -24,6 +24,8 @@ export interface CommandLineOptions {
   queuePairs: number;
   /** Guest RAM in bytes. */
   memory: number;
+  /** MTU of the network device (host_mtu); it has none without. */
+  mtu?: number;
   /** Retry interval of a `client`; 0 = it never retries. A `server` has none: QEMU refuses the combination. */
   reconnectMs: number;
   /** vhost-user's socket: QEMU's own (server), or the peer's (client). */
@@ -51,7 +53,7 @@ const PCI_SLOT = 4;
  * @throws QemuError ERR_QEMU_MACHINE, ERR_QEMU_ACCEL, ERR_QEMU_UNSUPPORTED when this binary cannot do what is asked
  */
 export function commandLine(options: CommandLineOptions): string[] {
-  const { facts, machine, queuePairs } = options;
+  const { facts, machine, queuePairs, mtu } = options;
   const choice = machineTypes.filter((type) => facts.machines.has(type));
   if (!choice.includes(machine))
     throw new QemuError(
@@ -73,7 +75,7 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...['-bios', options.biosPath],
     ...['-chardev', chardev(options)],
     ...['-netdev', `vhost-user,id=${NETDEV_ID},chardev=${CHARDEV_ID}${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
-    ...device(facts, machine, queuePairs),
+    ...device(facts, machine, queuePairs, mtu),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
     ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
     // Otherwise every qtest command is echoed on stderr.
@@ -117,10 +119,10 @@ function chardev({ facts, role, reconnectMs, socketPath }: CommandLineOptions): 
   return reconnect === undefined ? socket : `${socket},${reconnect}`;
 }
 
-function device(facts: QemuFacts, machine: MachineType, queuePairs: number): string[] {
+function device(facts: QemuFacts, machine: MachineType, queuePairs: number, mtu?: number): string[] {
   const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
   needs(facts, type);
-  const common = `${type},netdev=${NETDEV_ID}${queuePairs > 1 ? ',mq=on' : ''}`;
+  const common = `${type},netdev=${NETDEV_ID}${queuePairs > 1 ? ',mq=on' : ''}${mtu === undefined ? '' : `,host_mtu=${mtu}`}`;
   // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
   if (machine === 'microvm') return ['-global', 'virtio-mmio.force-legacy=false', '-device', common];
   // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.

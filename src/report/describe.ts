@@ -54,6 +54,10 @@ function text(event: Event): string {
       return `<- ${event.name}${bodyOf(event.body)}${withFds(event.fds)}${needReply(event.flags)} (session ${event.session})`;
     case 'wire.send':
       return `-> ${event.channel} ${event.name}${bodyOf(event.body)}${withFds(event.fds)} (session ${event.session})`;
+    case 'peer.fault':
+      return `fault ${event.fault}${event.message ? ` at ${event.message}` : ''}: ${event.what} (session ${event.session})`;
+    case 'wire.backend-close':
+      return `back-end channel is closed by ${event.by} (session ${event.session})`;
     case 'wire.backend-recv':
       return `<- back-end channel ${event.name}${bodyOf(event.body)} (session ${event.session})`;
     case 'ring.start': {

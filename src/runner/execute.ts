@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
-import { judgeAll, outages } from '../contract/index.js';
+import { judgeAll, outages, stalls } from '../contract/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { type AccelChoice, QemuError, type QemuFacts } from '../qemu/index.js';
 import { Recorder, writeTimeline } from '../timeline/index.js';
@@ -70,7 +70,7 @@ export async function execute(variant: Variant, name: string, environment: Envir
   } catch (error) {
     if (!(error instanceof QemuError && error.code === 'ERR_QEMU_UNSUPPORTED')) throw error;
     const reason = error.message;
-    return { ...base, verdict: 'skip', reason, requirements: [], outages: [], durationMs: 0, excerpt: [] };
+    return { ...base, verdict: 'skip', reason, requirements: [], outages: [], stalls: [], durationMs: 0, excerpt: [] };
   } finally {
     await dir.remove();
   }
@@ -84,6 +84,7 @@ export async function execute(variant: Variant, name: string, environment: Envir
     ...outcome,
     requirements,
     outages: outages(timeline),
+    stalls: stalls(timeline),
     durationMs: timeline.end,
     timeline: file,
     excerpt: excerpt(timeline, requirements, outcome),

@@ -1,4 +1,4 @@
-import type { Outage, Result } from '../contract/index.js';
+import type { Outage, Result, Stall } from '../contract/index.js';
 import type { Event, Ms, Role } from '../timeline/index.js';
 
 /** See the words in docs/architecture.md. */
@@ -43,6 +43,8 @@ export interface VariantResult {
   /** Every requirement of the registry, in its order; empty for `skip`. */
   requirements: RequirementResult[];
   outages: Outage[];
+  /** Times in which a peer kept QEMU's main loop waiting. */
+  stalls: Stall[];
   durationMs: Ms;
   /** Path of the JSONL timeline relative to the output folder; absent for `skip`. */
   timeline?: string;

@@ -91,6 +91,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
         reason,
         requirements: [],
         outages: [],
+        stalls: [],
         durationMs: 0,
         excerpt: [],
       });

@@ -86,6 +86,7 @@ export class VariantStage implements Stage {
       accel: options.accel,
       queuePairs: variant.queuePairs,
       memory: variant.memory,
+      ...(variant.mtu === undefined ? {} : { mtu: variant.mtu }),
       reconnectMs: variant.reconnectMs,
       socketPath: this.#socketPath,
       qmpPath: join(dir, 'qmp.sock'),
@@ -182,10 +183,19 @@ export class VariantStage implements Stage {
           intervalMs: SAMPLE_MS,
           boundMs: SILENCE_MS,
         });
+        this.#measureStalls(this.#heartbeat);
       },
       // It died before QMP was there: the exit is in the timeline.
       () => {},
     );
+  }
+
+  /** What a fault makes of QEMU's main loop is measured from its beginning. */
+  #measureStalls(heartbeat: Heartbeat): void {
+    this.recorder.listen(({ type }) => {
+      // A monitor that is gone is told by the process's exit.
+      if (type === 'peer.fault' && !this.#quitSent) heartbeat.beat().catch(() => {});
+    });
   }
 
   /** Ends the variant: quit, exit, everything closed. @throws what is a bug of the tester, after everything is closed */
@@ -212,11 +222,13 @@ export class VariantStage implements Stage {
   async #quit(): Promise<void> {
     const qemu = this.#qemu;
     if (!qemu || this.#gone) return;
+    // Nor can a QEMU be looked at that waits for its peer; one that was to quit while it waits got the quit from the schedule.
+    if (!this.#quitSent && this.peer.session?.keepsWaiting) await this.peer.leave('close');
     if (!this.#quitSent) await this.#unlessGone(this.sample());
     if (this.#gone || this.starting) return;
     this.sendQuit();
     // A QEMU that waits for a silent peer sees the quit only once that is gone.
-    if (this.peer.session?.stalled) await this.peer.leave('close');
+    if (this.peer.session?.keepsWaiting) await this.peer.leave('close');
     await this.#within(QUIT_DEADLINE_MS, qemu.exited);
   }
 

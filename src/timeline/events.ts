@@ -175,6 +175,34 @@ export interface WireSend {
   ahead?: number;
 }
 
+/** The peer does something wrong, or legal and unusual, on purpose. An answer that is spoilt is in no `wire.send`. */
+export interface PeerFault {
+  type: 'peer.fault';
+  session: number;
+  /** The kind of fault, as cases name it. */
+  fault: string;
+  /** For people. */
+  what: string;
+  /** The message of the front-end at which it happens. */
+  message?: string;
+  /**
+   * What QEMU cannot use any more: the answer to `message`; every later answer of the session, as bytes lie before it that
+   * belong to none; the channel for the back-end's requests; the whole session, from which nothing comes any more. Absent:
+   * what QEMU gets is legal.
+   */
+  spoils?: 'answer' | 'stream' | 'channel' | 'all';
+  /** QEMU may as well take it: the specification does not say that it must not. */
+  tolerable?: true;
+  /** How late the message is dealt with. */
+  by?: Ms;
+  /** QEMU is left with part of something, and may wait for the rest. */
+  half?: true;
+  /** The size of the payload that a header announces, which is a lie. */
+  announces?: number;
+  /** What is sent in place of what was due, up to 64 bytes of it, in hex. */
+  bytes?: string;
+}
+
 /** A message on the back-end channel from QEMU (an answer to our request). */
 export interface BackendRecv {
   type: 'wire.backend-recv';
@@ -184,6 +212,13 @@ export interface BackendRecv {
   flags: number;
   size: number;
   body: Json;
+}
+
+/** The channel for the back-end's requests is closed while its session goes on. */
+export interface BackendClose {
+  type: 'wire.backend-close';
+  session: number;
+  by: 'peer' | 'front-end';
 }
 
 // --- rings and packets -----------------------------------------------------------------------------------------------
@@ -441,6 +476,8 @@ export interface ProcSample {
   type: 'proc.sample';
   fds: number;
   threads: number;
+  /** The most virtual memory in bytes that it ever had; read when settled. */
+  peak?: number;
   /** Read when what the schedule waited for was there: nothing of a handshake or ring start is under way. */
   settled?: true;
 }
@@ -474,6 +511,8 @@ export type EventBody =
   | WireRecv
   | WireSend
   | BackendRecv
+  | BackendClose
+  | PeerFault
   | RingStart
   | RingStop
   | RingEnable

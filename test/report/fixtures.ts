@@ -49,6 +49,7 @@ export function variant(over: Partial<VariantResult> = {}): VariantResult {
     verdict: 'pass',
     requirements: [],
     outages: [],
+    stalls: [],
     durationMs: 1234,
     timeline: 'timelines/x.jsonl',
     excerpt: [],

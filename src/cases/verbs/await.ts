@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { EventOf, EventType } from '../../timeline/index.js';
 import type { Stage } from '../stage.js';
 import type { Verb } from './verb.js';
 
@@ -17,8 +18,21 @@ const events = {
   async qmp(stage: Stage) {
     await stage.qmpReady();
   },
+  async heartbeat(stage: Stage) {
+    await stage.sample();
+  },
   async session(stage: Stage) {
     await stage.until('a session', () => stage.peer.session !== undefined);
+  },
+  async fault(stage: Stage) {
+    await stage.until('the fault', () => since(stage, 'peer.fault') !== undefined);
+  },
+  async refused(stage: Stage) {
+    const closed = () => since(stage, 'session.close', (close) => close.by === 'front-end') !== undefined;
+    await stage.until('QEMU’s refusal', closed);
+  },
+  async silent(stage: Stage) {
+    await stage.until('QMP silent', () => since(stage, 'qmp.silent') !== undefined);
   },
   async stalled(stage: Stage) {
     await stage.until('the stalled message', () => stage.peer.session?.stalled ?? false);
@@ -35,6 +49,21 @@ const events = {
   },
 } satisfies Record<string, (stage: Stage) => Promise<void>>;
 
+/** The last event of a type since the schedule last did something; to wait is to do nothing. */
+function since<T extends EventType>(
+  stage: Stage,
+  type: T,
+  test: (event: EventOf<T>) => boolean = () => true,
+): EventOf<T> | undefined {
+  const { events } = stage.recorder;
+  for (let i = events.length - 1; i >= 0; i--) {
+    const event = events[i]!;
+    if (event.type === 'step.begin' && event.verb !== 'await') return undefined;
+    if (event.type === type && test(event as EventOf<T>)) return event as EventOf<T>;
+  }
+  return undefined;
+}
+
 /** Reads the bit first: a change that came and went before is no change to wait for. */
 async function link(stage: Stage, up: boolean): Promise<void> {
   const now = await stage.readLink();
@@ -45,9 +74,12 @@ async function link(stage: Stage, up: boolean): Promise<void> {
 export const awaitEvent: Verb<keyof typeof events> = {
   name: 'await',
   help:
-    'Waits for an event: session (connected), handshake (done), qmp (start-up is over), ready (handshake and QMP; with a driver, ' +
+    'Waits for an event: session (connected), handshake (done), qmp (start-up is over), heartbeat (QMP answers now: QEMU is ' +
+    'through with what it was at), ready (handshake and QMP; with a driver, ' +
     'which it starts unless it runs, rings running and link up), ' +
-    'stalled (QEMU waits for the answer that the peer withholds), link-down, link-up, disconnected.',
+    'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
+    'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
+    'link-down, link-up, disconnected.',
   schema: z.enum(Object.keys(events) as (keyof typeof events)[]),
   async run(stage, event) {
     await events[event](stage);

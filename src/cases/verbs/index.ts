@@ -1,6 +1,7 @@
 import { awaitEvent } from './await.js';
 import { decoy } from './decoy.js';
 import { driver } from './driver.js';
+import { misbehave } from './misbehave.js';
 import { peer } from './peer.js';
 import { qmp } from './qmp.js';
 import { quit } from './quit.js';
@@ -15,6 +16,7 @@ export const verbs: readonly Verb[] = [
   awaitEvent,
   traffic,
   restart,
+  misbehave,
   secondClient,
   decoy,
   driver,

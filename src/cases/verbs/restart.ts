@@ -25,9 +25,9 @@ const schema = z.strictObject({
       "The peer's path meanwhile (client role): keep = the stale file refuses, remove = it is gone, listening = only the connection drops",
     ),
   back: z
-    .union([z.enum(['same', 'never']), backSchema])
+    .union([z.enum(['same', 'original', 'never']), backSchema])
     .default('same')
-    .describe('What comes back'),
+    .describe('What comes back: the same, or what the peer was at first, or nothing, or something else'),
 });
 
 type Restart = z.output<typeof schema>;
@@ -45,7 +45,10 @@ export const restart: Verb<Restart> = {
   },
 };
 
-const whatComesBack = (back: Restart['back']): Back => (typeof back === 'string' ? {} : toBack(back));
+function whatComesBack(back: Restart['back']): Back {
+  if (back === 'original') return { profile: 'original' };
+  return typeof back === 'string' ? {} : toBack(back);
+}
 
 /**
  * On unix sockets only unread bytes make a close abrupt (unix_release_sock sets ECONNRESET). A vhost-user front-end is
