@@ -48,7 +48,7 @@ function refused(view: SessionView): Spoilt[] {
 function wentOn(t: Timeline, view: SessionView, { message, got, seq }: Spoilt): Break[] {
   const about = `session ${view.session}: ${message.name} (message ${message.index}) got ${got}`;
   const { complete } = view.handshake;
-  if (complete && complete.seq > seq)
+  if (complete && complete.seq > message.seq)
     return [{ kind: 'violation', seen: `${about}, and QEMU completed the handshake`, events: [seq, complete.seq] }];
   // Every start begins with the features.
   const again = view.received.find((one) => one.seq > message.seq && one.name === 'SET_FEATURES')?.seq ?? Infinity;

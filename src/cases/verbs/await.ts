@@ -34,6 +34,11 @@ const events = {
   async silent(stage: Stage) {
     await stage.until('QMP silent', () => since(stage, 'qmp.silent') !== undefined);
   },
+  async reaction(stage: Stage) {
+    const { t } = stage.recorder.latest('peer.fault') ?? { t: 0 };
+    const answer = () => since(stage, 'qmp.heartbeat', ({ sent }) => sent >= t) ?? since(stage, 'qmp.silent');
+    await stage.until('QMP’s answer or silence', () => answer() !== undefined);
+  },
   async stalled(stage: Stage) {
     await stage.until('the stalled message', () => stage.peer.session?.stalled ?? false);
   },
@@ -79,6 +84,7 @@ export const awaitEvent: Verb<keyof typeof events> = {
     'which it starts unless it runs, rings running and link up), ' +
     'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
     'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
+    'reaction (either it has answered or it is silent), ' +
     'link-down, link-up, disconnected.',
   schema: z.enum(Object.keys(events) as (keyof typeof events)[]),
   async run(stage, event) {
