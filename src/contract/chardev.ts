@@ -1,8 +1,8 @@
 import type { Ms, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { closedLate, servedSessions, serviceStart, sessionViews } from './sessions.js';
-import { horizon, type Span, spent, uncovered } from './timing.js';
+import { closedLate, servedSessions, serviceStart, sessionViews, unowed } from './sessions.js';
+import { horizon, type Span, uncovered } from './timing.js';
 
 /** TCPChardevState of QEMU's chardev/char-socket.c. */
 export type TcpChardevState = 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED';
@@ -122,7 +122,7 @@ function shared(a: Span, b: Span): Span[] {
 
 /** Whether the chardev had time to notice, and was asked after that: a heartbeat was answered. */
 function confirmed(t: Timeline, { from, to }: Span): boolean {
-  if (spent(t, from, to) <= NOTICE_MS + WATCH_MS) return false;
+  if (unowed(t, from, to) <= NOTICE_MS + WATCH_MS) return false;
   return t.all('qmp.heartbeat').some((beat) => beat.sent >= from + NOTICE_MS && beat.sent + beat.latency < to);
 }
 

@@ -42,6 +42,9 @@ function levels(t: Timeline): Level[] {
     const to = Math.min(view.to, end, reset, stop);
     if (settled.t >= to) return [];
     const counts = samples.filter((sample) => sample.seq >= settled.seq && sample.t < to);
+    // Rings that stopped before the look took what they held with them: a start that failed at its end.
+    const stopped = running && t.first('ring.stop', ({ session }) => session === view.session, running.seq);
+    const rings = running !== undefined && !(stopped && stopped.seq < settled.seq);
     const channel =
       view.received.some(({ name }) => name === 'SET_BACKEND_REQ_FD') &&
       !t.first('wire.backend-close', ({ session, t: at }) => session === view.session && at < to);
@@ -49,7 +52,7 @@ function levels(t: Timeline): Level[] {
     return [
       {
         session: view.session,
-        state: `${running !== undefined}/${channel}`,
+        state: `${rings}/${channel}`,
         fds: least((sample) => sample.fds),
         threads: least((sample) => sample.threads),
         seq: counts.at(-1)!.seq,

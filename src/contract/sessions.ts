@@ -70,8 +70,13 @@ export function ringOf(message: { body: EventOf<'wire.recv'>['body'] }): number 
 
 /** Whether the front-end waits for an answer: the message has a reply of its own, or the NEED_REPLY flag. */
 export function expectsReply({ request, flags }: EventOf<'wire.recv'>): boolean {
+  return hasReply(request) || (flags & FLAG_NEED_REPLY) !== 0;
+}
+
+/** Whether a message has a reply of its own, of which 0 is no acknowledgement. */
+function hasReply(request: number): boolean {
   const rule = specById('front-end', request)?.reply.rule;
-  return rule === 'always' || rule === 'log-shmfd' || (flags & FLAG_NEED_REPLY) !== 0;
+  return rule === 'always' || rule === 'log-shmfd';
 }
 
 /** The peer's answer to a message. */
@@ -105,8 +110,7 @@ function unanswered(view: SessionView): EventOf<'wire.recv'> | undefined {
 /** A message that the peer refused: it has no reply of its own, and is not acknowledged with 0. */
 export function refusal(view: SessionView): EventOf<'wire.send'> | undefined {
   return view.replies.find(
-    (reply) =>
-      specById('front-end', reply.request)?.reply.rule === 'none' && (bigIn(reply.body, 'value') ?? 0n) !== 0n,
+    ({ request, body }) => !hasReply(request) && (bigIn(body, 'value') ?? 0n) !== 0n,
   );
 }
 

@@ -1,7 +1,7 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { expectsReply, refusal, type SessionView, servedSessions } from './sessions.js';
+import { expectsReply, refusal, replyTo, type SessionView, servedSessions } from './sessions.js';
 
 /** What a QEMU that believes a size of gigabytes would take; a QEMU with 64 MiB of guest RAM grows by a few MiB in a run. */
 const GREEDY_BYTES = 1 << 30;
@@ -12,7 +12,10 @@ type Message = EventOf<'wire.recv'>;
 interface Spoilt {
   message: Message;
   got: string;
+  /** The event that tells what is wrong. */
   seq: number;
+  /** When it got that in place of an answer; a peer deals with a message before. */
+  at: number;
 }
 
 /** The request number at the head of the bytes, where they are a whole message of their own. */
@@ -35,24 +38,24 @@ function spoiltBy(view: SessionView, fault: EventOf<'peer.fault'>): Spoilt | und
       : spoils === 'stream'
         ? view.received.find((one) => one.seq > seq && expectsReply(one) && one.request !== stale)
         : undefined;
-  return message && { message, got, seq };
+  return message && { message, got, seq, at: Math.max(seq, replyTo(view, message)?.seq ?? message.seq) };
 }
 
 function refused(view: SessionView): Spoilt[] {
   const reply = refusal(view);
   const message = reply && view.received.findLast((one) => one.seq < reply.seq && one.request === reply.request);
-  return reply && message ? [{ message, got: 'a refusal', seq: reply.seq }] : [];
+  return reply && message ? [{ message, got: 'a refusal', seq: reply.seq, at: reply.seq }] : [];
 }
 
 /** QEMU went on as if it had been answered: to the end of the handshake, or to a ring of the same start. */
-function wentOn(t: Timeline, view: SessionView, { message, got, seq }: Spoilt): Break[] {
+function wentOn(t: Timeline, view: SessionView, { message, got, seq, at }: Spoilt): Break[] {
   const about = `session ${view.session}: ${message.name} (message ${message.index}) got ${got}`;
   const { complete } = view.handshake;
   if (complete && complete.seq > message.seq)
     return [{ kind: 'violation', seen: `${about}, and QEMU completed the handshake`, events: [seq, complete.seq] }];
   // Every start begins with the features.
   const again = view.received.find((one) => one.seq > message.seq && one.name === 'SET_FEATURES')?.seq ?? Infinity;
-  const ring = t.first('ring.start', ({ session }) => session === view.session, message.seq);
+  const ring = t.first('ring.start', ({ session }) => session === view.session, at);
   if (!ring || ring.seq > again) return [];
   return [{ kind: 'violation', seen: `${about}, and QEMU started ring ${ring.ring}`, events: [seq, ring.seq] }];
 }

@@ -138,39 +138,3 @@ test('memory slots: regions are added up to the limit and removed by their three
   expect(await slot('ADD_MEM_REG', { ...low, guestAddr: 1n << 40n })).toBe(1n);
   expect(await closed()).toMatchObject({ how: 'error', error: expect.stringContaining('2 slots') });
 });
-
-test('a stalled message is recorded and gets no answer, nor does what follows', async () => {
-  const { frontEnd, recorder, session } = rig({ fault: { stall: 'GET_PROTOCOL_FEATURES' } });
-  await frontEnd.askU64('GET_FEATURES');
-  frontEnd.send('GET_PROTOCOL_FEATURES');
-  frontEnd.send('GET_QUEUE_NUM');
-  await seen(recorder, 'wire.recv', ({ name }) => name === 'GET_PROTOCOL_FEATURES');
-  expect(session.stalled).toBe(true);
-  expect(session.open).toBe(true);
-  expect(recorder.latest('wire.recv')?.name).toBe('GET_PROTOCOL_FEATURES');
-  expect(session.unread).toBe(12);
-  expect(recorder.timeline().all('wire.send')).toHaveLength(1);
-});
-
-test('a late answer comes after what a front-end sends without waiting for it', async () => {
-  const { frontEnd, recorder } = rig({ fault: { late: 'GET_PROTOCOL_FEATURES' } });
-  await frontEnd.askU64('GET_FEATURES');
-  frontEnd.send('GET_PROTOCOL_FEATURES');
-  frontEnd.send('SET_OWNER');
-  await seen(recorder, 'wire.send', ({ name }) => name === 'GET_PROTOCOL_FEATURES');
-  const order = recorder.events.flatMap((event) => ('name' in event ? [`${event.type} ${event.name}`] : []));
-  expect(order.slice(-3)).toEqual([
-    'wire.recv GET_PROTOCOL_FEATURES',
-    'wire.recv SET_OWNER',
-    'wire.send GET_PROTOCOL_FEATURES',
-  ]);
-});
-
-test('a late answer that nobody is there for any more is dropped', async () => {
-  const { frontEnd, recorder, session } = rig({ fault: { late: 'GET_FEATURES' } });
-  frontEnd.send('GET_FEATURES');
-  await seen(recorder, 'wire.recv');
-  session.leave('close');
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  expect(recorder.timeline().all('wire.send')).toEqual([]);
-});

@@ -160,11 +160,43 @@ describe('coming and going', () => {
     const { protocolFeatures: offered } = profiles['ovs-dpdk-3.1']!;
     const ack = bit(protocolFeatures.VHOST_USER_PROTOCOL_F_REPLY_ACK);
     await peer.leave('close');
-    await peer.arrive({ without: ack });
+    await peer.arrive({ deviation: { protocolFeatures: { without: ack } } });
     expect(await (await qemu.next()).askU64('GET_PROTOCOL_FEATURES')).toBe(offered & ~ack);
     await peer.leave('close');
     await peer.arrive();
     expect(await (await qemu.next()).askU64('GET_PROTOCOL_FEATURES')).toBe(offered & ~ack);
+  });
+
+  test('it returns with other features, queues and slots, stays so, and becomes the original again', async () => {
+    const { peer, qemu } = await connected();
+    const first = profiles['ovs-dpdk-3.1']!;
+    const features = { with: bit(60), without: bit(32) };
+    const offers = async () => {
+      const frontEnd = await qemu.next();
+      const names = ['GET_FEATURES', 'GET_QUEUE_NUM', 'GET_MAX_MEM_SLOTS'] as const;
+      return [await frontEnd.askU64(names[0]), await frontEnd.askU64(names[1]), await frontEnd.askU64(names[2])];
+    };
+    const changed = [(first.features | bit(60)) & ~bit(32), 2n, 5n];
+    await peer.leave('close');
+    await peer.arrive({ deviation: { features, queuePairs: 2, memSlots: 5 } });
+    expect(await offers()).toEqual(changed);
+    await peer.leave('close');
+    await peer.arrive();
+    expect(await offers()).toEqual(changed);
+    await peer.leave('close');
+    await peer.arrive({ profile: 'original' });
+    expect(await offers()).toEqual([first.features, BigInt(first.queuePairs), BigInt(first.memSlots)]);
+  });
+
+  test('a front-end that asks and hangs up is dialled again after a period, not at once', async () => {
+    const { frontEnd, peer, recorder } = await connected();
+    await frontEnd.askU64('GET_FEATURES');
+    frontEnd.socket.close();
+    const { t, seq } = await seen(recorder, 'session.close');
+    const again = await seen(recorder, 'peer.dial', (dial) => dial.seq > seq);
+    expect(again.t - t).toBeGreaterThanOrEqual(TICK_MS - EARLY_MS);
+    await seen(recorder, 'session.open', ({ session }) => session === 2);
+    expect(peer.session?.number).toBe(2);
   });
 
   test('arriving while it is there changes nothing', async () => {
