@@ -4,6 +4,7 @@ import { type Break, counted, hold, judged, ms, notApplicable } from './judgemen
 import type { Requirement } from './requirement.js';
 import { spansOf } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import { tooFewSlots } from './sufficiency.js';
 import { horizon, spent } from './timing.js';
 
 /** From the handshake's end, or DRIVER_OK, to the last ring's start; measured 1-30 ms, at most 700 ms on a busy machine. */
@@ -94,7 +95,7 @@ function overdue(t: Timeline, view: SessionView): { started: number; breaks: Bre
     for (const { index } of ringsOf(ready)) {
       const start = t.first('ring.start', (e) => e.session === view.session && e.ring === index, negotiatedSeq(period));
       if (start && start.seq < toSeq) started++;
-      else if (free === undefined || stuck(view)) continue;
+      else if (free === undefined || stuck(view) || tooFewSlots(t, view)) continue;
       const from = Math.max(complete.t, ready.t, free ?? 0);
       const wait = unowed(t, from, Math.min(start?.t ?? Infinity, until));
       if (wait <= RINGS_MS) continue;

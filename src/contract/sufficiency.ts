@@ -82,24 +82,28 @@ function slots(view: SessionView): Answer | undefined {
   return protocol(view, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? answer(view, 'GET_MAX_MEM_SLOTS') : undefined;
 }
 
-/** The most regions that QEMU gave to a back-end before. */
-function regionsBefore(t: Timeline, view: SessionView): number {
-  const counts = servedSessions(t)
-    .filter((other) => other.toSeq < view.toSeq)
-    .map(({ received }) => {
-      const tables = received.filter(({ name }) => name === 'SET_MEM_TABLE').map(({ body }) => listIn(body, 'regions').length);
-      const added = received.filter(({ name }) => name === 'ADD_MEM_REG').length;
-      const removed = received.filter(({ name }) => name === 'REM_MEM_REG').length;
-      return Math.max(0, added - removed, ...tables);
-    });
+/** The most regions that QEMU gave to one of these back-ends. */
+function regionsIn(views: readonly SessionView[]): number {
+  const counts = views.map(({ received }) => {
+    const named = (wanted: string) => received.filter(({ name }) => name === wanted);
+    const tables = named('SET_MEM_TABLE').map(({ body }) => listIn(body, 'regions').length);
+    return Math.max(0, named('ADD_MEM_REG').length - named('REM_MEM_REG').length, ...tables);
+  });
   return Math.max(0, ...counts);
 }
 
+/** Too few slots for the regions that QEMU had for a back-end before, which it therefore knows of. */
 function lackingSlots(t: Timeline, view: SessionView): Lack | undefined {
   const told = slots(view);
-  const wanted = regionsBefore(t, view);
+  const wanted = regionsIn(servedSessions(t).filter((other) => other.toSeq < view.toSeq));
   if (!told || told.value >= BigInt(wanted)) return undefined;
   return { what: `has ${told.value} of ${wanted} memory slots`, seq: told.seq };
+}
+
+/** Whether the back-end of a session cannot hold the memory that the machine has, known to QEMU or not: no ring can run. */
+export function tooFewSlots(t: Timeline, view: SessionView): boolean {
+  const told = slots(view);
+  return told !== undefined && told.value < BigInt(regionsIn(servedSessions(t)));
 }
 
 /** What the back-end of a session certainly lacks: QEMU must not start it. */

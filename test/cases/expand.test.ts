@@ -50,7 +50,9 @@ describe('expand', () => {
 });
 
 describe('missing', () => {
-  const facts = { machines: new Set(['q35']), reconnectOption: 'reconnect' } as Parameters<typeof missing>[1];
+  const facts = { machines: new Set(['q35']), reconnectOption: 'reconnect', version: '7.2.22' } as Parameters<
+    typeof missing
+  >[1];
   const fine = load('qemu: { reconnect: 200ms }\ndriver: none\nsteps: [{ peer: connect }]', { roles: '[client]' });
   const [q35, pc] = expand(fine, everything);
 
@@ -59,5 +61,12 @@ describe('missing', () => {
     expect(missing(q35!, facts)).toContain('reconnect-ms');
     expect(missing(pc!, facts)).toBe('this QEMU has no machine pc');
     expect(missing(q35!, { ...facts, reconnectOption: 'reconnect-ms' })).toBeUndefined();
+  });
+
+  it('tells when the binary is too old', () => {
+    const needing = (version: string) => ({ ...q35!, needs: [`qemu-${version}`] });
+    expect(missing(needing('7.2'), facts)).toBeUndefined();
+    expect(missing(needing('7.10'), facts)).toBe('this QEMU is older than 7.10');
+    expect(missing(needing('8.0'), facts)).toBe('this QEMU is older than 8.0');
   });
 });

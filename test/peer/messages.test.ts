@@ -3,7 +3,7 @@ import { closeFd } from '../../src/os/index.js';
 import { profiles } from '../../src/peer/index.js';
 import { FLAG_REPLY, type FrontEndName, frontEndRequests, VERSION } from '../../src/wire/index.js';
 import { samples, UNHANDLED, withFds } from './messages.js';
-import { profile, type Rig, rig, seen } from './rig.js';
+import { profile, type Rig, rig } from './rig.js';
 
 /** A session on which ring 0 may be kicked. */
 async function prepared(options: Parameters<typeof rig>[0] = {}): Promise<Rig> {

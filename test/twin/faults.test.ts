@@ -53,6 +53,23 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     expect(await stage.twin.exited).toMatchObject({ signal: 'SIGABRT' });
     expect(stage.twin.stderr).toMatch(/tcp_chr_change_state: Assertion/);
   },
+  'keeps-insufficient-peer': async ({ twin, peer }) => {
+    await leave({ twin, peer });
+    peer.queuePairs = 0n;
+    await peer.dial();
+    await peer.until(() => peer.names.includes('SET_VRING_ERR'));
+    expect(twin.stderr).toMatch(/more queues than supported: 0/);
+  },
+  'takes-any-answer': async ({ twin, peer }) => {
+    await leave({ twin, peer });
+    peer.answerAs = 99;
+    await peer.dial();
+    await peer.until(() => peer.names.includes('SET_VRING_ERR'));
+  },
+  'requests-unanswered': async ({ twin, peer }) => {
+    await restart({ twin, peer });
+    expect(await peer.request(QUIET_MS)).toBeUndefined();
+  },
   'self-dial-quiet': async (stage) => {
     await leave(stage);
     renameSync(stage.twin.socketPath, `${stage.twin.socketPath}.aside`);
@@ -209,6 +226,12 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
 };
 
 const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
+  'status-unnegotiated': async (stage) => {
+    await restart(stage);
+    const { names } = stage.peer;
+    expect(stage.peer.payloads('SET_PROTOCOL_FEATURES', 'u64')[0]!.value & bit(16)).toBe(0n);
+    expect(names[names.indexOf('SET_FEATURES') + 1]).toBe('SET_STATUS');
+  },
   'rings-before-features': async (stage) => {
     await restart(stage);
     await expect.poll(() => stage.peer.names).toContain('SET_FEATURES');

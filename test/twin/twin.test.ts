@@ -1,9 +1,15 @@
 import { existsSync, statSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { mqPairsSet } from '../../src/virtio/index.js';
-import { bit, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
+import {
+  bit,
+  VHOST_USER_F_PROTOCOL_FEATURES,
+  VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
+  VIRTIO_NET_F_MRG_RXBUF,
+} from '../../src/wire/index.js';
 import { buildTwin } from './index.js';
 import { TinyBackEnd } from './support/back-end.js';
+import { TinyGuest } from './support/guest.js';
 import { connected, leave, restart, started, withGuest } from './support/stage.js';
 
 const HEAD = [
@@ -186,6 +192,85 @@ describe('a guest', () => {
     await twin.qmp('announce-self', { initial: 50, max: 550, rounds: 1, step: 50 });
     await peer.until(() => peer.names.at(-1) === 'SEND_RARP');
     expect(peer.payloads('SEND_RARP', 'u64')[0]?.value).toBe(0x563412005452n);
+  });
+});
+
+describe('a back-end that is not as it should be', () => {
+  /** The back-end comes again. @returns its messages when it was dropped */
+  async function dropped({ twin, peer }: Awaited<ReturnType<typeof connected>>): Promise<string[]> {
+    await peer.dial();
+    await peer.until(() => peer.names.length > 0);
+    await expect.poll(() => peer.gone).toBe(true);
+    expect(await twin.qmp('query-status')).toMatchObject({ status: 'running' });
+    return peer.names;
+  }
+
+  it('is dropped when it answers for another message, and the next one is served', async () => {
+    const { twin, peer } = await connected({ role: 'server' });
+    await leave({ twin, peer });
+    peer.answerAs = 99;
+    expect(await dropped({ twin, peer })).toEqual(['GET_FEATURES']);
+    peer.answerAs = undefined;
+    await peer.dial();
+    await peer.until(() => peer.names.length === HEAD.length + RING_FDS.length);
+  });
+
+  it('is dropped when it has too few queue pairs, features that the guest accepted, or memory slots', async () => {
+    const { twin, peer } = await withGuest({ role: 'server' });
+    const { features, protocolFeatures } = peer;
+    await leave({ twin, peer });
+    peer.queuePairs = 0n;
+    expect(await dropped({ twin, peer })).toEqual(HEAD.slice(0, 4));
+    peer.queuePairs = 8n;
+    for (const missing of [VIRTIO_NET_F_MRG_RXBUF, VHOST_USER_F_PROTOCOL_FEATURES]) {
+      peer.features = features & ~bit(missing);
+      expect((await dropped({ twin, peer })).at(-1)).toBe('SET_VRING_ERR');
+    }
+    peer.features = features;
+    peer.protocolFeatures = protocolFeatures | bit(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+    peer.slots = 7n;
+    expect((await dropped({ twin, peer })).at(-1)).toBe('GET_MAX_MEM_SLOTS');
+    peer.slots = 8n;
+    await peer.dial();
+    await peer.until(() => peer.names.filter((name) => name === 'ADD_MEM_REG').length === 2);
+  });
+
+  it('is served without protocol features, where none had them before', async () => {
+    const { twin, peer } = await started({ role: 'server' });
+    peer.features &= ~bit(VHOST_USER_F_PROTOCOL_FEATURES);
+    await peer.dial();
+    await twin.qmp('qmp_capabilities');
+    expect(peer.names).toEqual(['GET_FEATURES', 'SET_OWNER', 'GET_FEATURES', ...RING_FDS]);
+  });
+
+  it('gets answers to its own requests, refused all of them', async () => {
+    const { peer } = await connected({ role: 'server' });
+    expect(await peer.request(5000)).toBe(1n);
+  });
+
+  it('gets no rings when it refuses the MTU', async () => {
+    const { peer } = await withGuest({ role: 'server', mtu: 1400 });
+    expect(peer.payloads('NET_SET_MTU', 'u64')).toEqual([{ kind: 'u64', value: 1400n }]);
+    const strict = await connected({ role: 'server', mtu: 9000 });
+    strict.peer.refuseAt = 'NET_SET_MTU';
+    await new TinyGuest(strict.twin, 1).start();
+    await strict.peer.until(() => strict.peer.names.at(-1) === 'NET_SET_MTU');
+    await strict.twin.qmp('query-status');
+    expect(strict.peer.names.at(-1)).toBe('NET_SET_MTU');
+  });
+
+  it('keeps the main loop waiting when it does not read', async () => {
+    const { twin, peer } = await connected({ role: 'server' });
+    peer.deaf = true;
+    await twin.qmp('announce-self', { initial: 0, max: 0, rounds: 3, step: 0 });
+    let answered = false;
+    const answer = twin.qmp('query-status').then(() => {
+      answered = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(answered).toBe(false);
+    peer.leave();
+    await answer;
   });
 });
 

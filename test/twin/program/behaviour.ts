@@ -50,6 +50,12 @@ export interface Behaviour {
   afterLoss(twin: Twin, losses: number): void;
   /** Whether the peer is dropped once its handshake is over. */
   dropsPeer(connection: number): boolean;
+  /** Whether an answer is looked at before it is taken. */
+  checksAnswers: boolean;
+  /** Whether the back-end's own requests are answered. */
+  answersRequests: boolean;
+  /** Whether a back-end that lacks something is dropped. */
+  refusesInsufficient: boolean;
   /** Whether the monitor answers at this time. */
   answersMonitor(twin: Twin): boolean;
   /** What the monitor says of the chardev. */
@@ -81,6 +87,9 @@ export const wellBehaved: Behaviour = {
   servesSecond: false,
   afterLoss: () => {},
   dropsPeer: () => false,
+  checksAnswers: true,
+  answersRequests: true,
+  refusesInsufficient: true,
   answersMonitor: () => true,
   reportsConnected: (twin) => twin.connected,
   exitCode: 0,

@@ -56,9 +56,10 @@ export function commands(twin: Twin): Record<string, Command> {
       if (property !== 'connected') return failure(`Property 'chardev-socket.${property}' not found`);
       return yes(twin.reportedConnected);
     },
-    'announce-self': async () => {
+    'announce-self': async ({ rounds }) => {
       await twin.announce();
-      return NOTHING;
+      // The rounds after the first are a timer's.
+      return { return: {}, after: () => twin.announceOften(Number(rounds ?? 1) - 1) };
     },
     stop: async () => {
       await twin.setRunning(false);

@@ -4,6 +4,7 @@ import {
   encodeMessage,
   encodePayload,
   FLAG_NEED_REPLY,
+  FLAG_REPLY,
   nameOf,
   type Payload,
   type RawMessage,
@@ -26,10 +27,19 @@ interface Waiter {
   reject(error: ConnectionLost): void;
 }
 
+/** What is read at once while nobody waits for an answer. */
+const CHUNK = 4096;
+
+/** How often a peer that does not read is looked at. */
+const READ_MS = 2;
+
 /** The front-end's end of one connection: sends requests, and waits for one reply at a time. */
 export class Connection {
   readonly #socket: FdSocket;
+  readonly #checks: boolean;
   readonly #reader = new StreamReader({});
+  /** What came while nobody waited for an answer: like QEMU, it is looked at when somebody does. */
+  #stash = Buffer.alloc(0);
   /** Names whose reply nobody waits for. */
   readonly #unawaited = new Set<string>();
   #waiter: Waiter | undefined;
@@ -40,8 +50,10 @@ export class Connection {
     this.#onClosed = resolve;
   });
 
-  constructor(socket: FdSocket) {
+  /** @param checks whether an answer is looked at before it is taken */
+  constructor(socket: FdSocket, checks = true) {
     this.#socket = socket;
+    this.#checks = checks;
     socket.onError(() => this.close());
     socket.onReadable(() => this.#readable());
   }
@@ -62,7 +74,13 @@ export class Connection {
     }
     return new Promise((resolve, reject) => {
       this.#waiter = { name, resolve, reject };
+      this.#guarded(() => this.#sift());
     });
+  }
+
+  /** Resolves when the peer has read all that was sent, or the connection is closed. */
+  async taken(): Promise<void> {
+    while (this.#open && !this.#socket.taken()) await new Promise((resolve) => setTimeout(resolve, READ_MS));
   }
 
   close(): void {
@@ -78,32 +96,59 @@ export class Connection {
   }
 
   #readable(): void {
-    try {
+    this.#guarded(() => {
       while (this.#open) {
-        const chunk = this.#socket.receive(this.#reader.want);
-        if (chunk === 'again') return;
+        const chunk = this.#socket.receive(CHUNK);
+        if (chunk === 'again') break;
         if (chunk === 'eof') {
           this.close();
           return;
         }
-        const message = this.#reader.push(chunk.bytes, chunk.fds);
-        if (message) this.#reply(message);
+        for (const fd of chunk.fds) closeFd(fd);
+        this.#stash = Buffer.concat([this.#stash, chunk.bytes]);
       }
-    } catch (error) {
-      if (!(error instanceof OsError) && !(error instanceof WireError)) throw error;
+      this.#sift();
+    });
+  }
+
+  /** Looks at what came, as far as somebody waits for an answer. */
+  #sift(): void {
+    while (this.#open && this.#waiter && this.#stash.length > 0) {
+      const part = this.#stash.subarray(0, this.#reader.want);
+      this.#stash = this.#stash.subarray(part.length);
+      const message = this.#reader.push(part, []);
+      if (message) this.#reply(message);
+    }
+  }
+
+  #reply({ request, flags, payload }: RawMessage): void {
+    const { name, resolve } = this.#waiter!;
+    const came = nameOf('front-end', request);
+    if (this.#checks && flags !== (VERSION | FLAG_REPLY)) throw new WireError('ERR_WIRE_RESERVED', 'flags', 'vhost-user.c');
+    if (came === name || !this.#checks) {
+      this.#waiter = undefined;
+      resolve(this.#decode(name, payload));
+    } else if (!this.#unawaited.has(came)) {
+      complain(`Received unexpected msg type. Expected ${name} received ${came}`);
       this.close();
     }
   }
 
-  #reply({ request, payload, fds }: RawMessage): void {
-    for (const fd of fds) closeFd(fd);
-    const name = nameOf('front-end', request);
-    if (this.#waiter?.name === name) {
-      const { resolve } = this.#waiter;
-      this.#waiter = undefined;
-      resolve(decodePayload(specByName(name), true, payload));
-    } else if (!this.#unawaited.has(name)) {
-      complain(`Received unexpected msg type. Expected ${this.#waiter?.name ?? 'none'} received ${name}`);
+  #decode(name: Outgoing['name'], payload: Buffer): Payload {
+    try {
+      return decodePayload(specByName(name), true, payload);
+    } catch (error) {
+      if (this.#checks) throw error;
+      return { kind: 'u64', value: 0n };
+    }
+  }
+
+  /** What breaks the protocol, or the connection, ends it. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof OsError) && !(error instanceof WireError)) throw error;
       this.close();
     }
   }

@@ -1,7 +1,6 @@
 import {
   bit,
   VHOST_USER_PROTOCOL_F_CONFIG,
-  VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
   VHOST_USER_PROTOCOL_F_STATUS,
   VIRTIO_NET_F_MQ,
 } from '../../../src/wire/index.js';
@@ -14,10 +13,10 @@ const DEVICE_FEATURES = bits(0, 1, 2, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17
 /** What depends on the back-end too: user_feature_bits of QEMU's net/vhost-user.c. */
 const BACKEND_FEATURES = bits(0, 1, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 21, 22, 24, 27, 28, 29, 32, 33, 34, 56, 57);
 
-/** Protocol features up to STATUS, as QEMU 7.2 knows them, without those that a network device can do without. */
+/** Protocol features up to STATUS, as QEMU 7.2 knows them, without the one that it refuses for a network device. */
 const PROTOCOL_FEATURES =
   (bit(VHOST_USER_PROTOCOL_F_STATUS + 1) - 1n) &
-  ~bits(VHOST_USER_PROTOCOL_F_CONFIG, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+  ~bits(VHOST_USER_PROTOCOL_F_CONFIG);
 
 /** Features that the device offers to the guest in front of this back-end. */
 export function offeredFeatures(backend: bigint, multiqueue: boolean): bigint {

@@ -1,10 +1,12 @@
-import { closeFd, EventFd, socketPair } from '../../../src/os/index.js';
+import { closeFd, EventFd } from '../../../src/os/index.js';
 import {
   bit,
   type Payload,
   VHOST_USER_F_PROTOCOL_FEATURES,
   VHOST_USER_PROTOCOL_F_BACKEND_REQ,
+  VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
   VHOST_USER_PROTOCOL_F_MQ,
+  VHOST_USER_PROTOCOL_F_MTU,
   VHOST_USER_PROTOCOL_F_RARP,
   VHOST_USER_PROTOCOL_F_STATUS,
 } from '../../../src/wire/index.js';
@@ -14,17 +16,23 @@ import { acceptedProtocolFeatures, backendFeatures, has } from './features.js';
 import { Messenger, NONE } from './messenger.js';
 import type { NetBackend, NetDevice } from './net-device.js';
 import type { Ram } from './ram.js';
+import { RequestChannel } from './request-channel.js';
 import { complain } from './stderr.js';
 
 /** Status bits as vhost_user_add_status gathers them: FEATURES_OK alone, then with ACKNOWLEDGE, DRIVER, DRIVER_OK. */
 const STATUS_FEATURES_OK = 8n;
 const STATUS_STARTED = 7n;
 
+/** Memory slots of a back-end that is not asked (VHOST_MEMORY_BASELINE_NREGIONS). */
+const BASELINE_SLOTS = 8n;
+
 const u64 = (value: bigint): Payload => ({ kind: 'u64', value });
 
 export interface FrontEndOptions {
   ram: Ram;
   queuePairs: number;
+  /** 0 = the device has none. */
+  mtu: number;
   behaviour: Behaviour;
   /** What the messages of a connection are sent in; see Moment. */
   moment(): Omit<Moment, 'before'>;
@@ -39,6 +47,12 @@ export class FrontEnd implements NetBackend {
   offered = 0n;
   /** Features of the guest when the back-end left: the next one must offer them. */
   #needed = 0n;
+  /** PROTOCOL_FEATURES, where the last back-end that was taken had it: the next one must offer it too. */
+  #hadProtocol = 0n;
+  /** Memory slots of the back-end: they may not become fewer. */
+  #slots = 0n;
+  /** The memory regions were added on this connection. */
+  #added = false;
   /** The guest's use of each pair; told again on every start (vring_enable of NetClientState). */
   readonly #enabled: boolean[];
   /** Everything opened for one connection. */
@@ -55,6 +69,7 @@ export class FrontEnd implements NetBackend {
   /** The handshake on a new connection. @throws ConnectionLost, the connection is closed then */
   async open(connection: Connection): Promise<void> {
     this.#to.attach(connection);
+    this.#added = false;
     const first: InitStep[] = [
       'features',
       'protocol-features',
@@ -69,11 +84,17 @@ export class FrontEnd implements NetBackend {
       const steps = this.#o.behaviour.initSteps(pair === 0 ? first : other, this.#o.moment().connection);
       for (const step of steps) await this.#init[step](pair);
     }
-    if ((this.#needed & ~this.offered) !== 0n) {
-      complain(`vhost lacks feature mask 0x${(this.#needed & ~this.offered).toString(16)} for backend`);
-      connection.close();
-      throw new ConnectionLost('features are missing');
-    }
+    const missing = (this.#needed | this.#hadProtocol) & ~this.offered;
+    if (missing !== 0n) this.#insufficient(`vhost lacks feature mask 0x${missing.toString(16)} for backend`);
+    this.#hadProtocol = this.offered & bit(VHOST_USER_F_PROTOCOL_FEATURES);
+  }
+
+  /** The back-end lacks something. @throws ConnectionLost */
+  #insufficient(what: string): void {
+    complain(what);
+    if (!this.#o.behaviour.refusesInsufficient) return;
+    this.#to.close();
+    throw new ConnectionLost(what);
   }
 
   /** The connection is gone. `device` is undefined while QEMU starts. */
@@ -91,6 +112,8 @@ export class FrontEnd implements NetBackend {
   async start(device: NetDevice): Promise<boolean> {
     const first: StartStep[] = ['enable', 'features', 'memory', 'rings', 'status'];
     const started = await this.#to.attempt(async () => {
+      if (this.#o.mtu > 0 && this.#to.has(VHOST_USER_PROTOCOL_F_MTU))
+        await this.#to.send('NET_SET_MTU', u64(BigInt(this.#o.mtu)), [], true);
       for (let pair = 0; pair < device.dataPairs; pair++) {
         const last = pair === device.dataPairs - 1;
         const steps = first.filter((step) => (step !== 'memory' || pair === 0) && (step !== 'status' || last));
@@ -127,6 +150,11 @@ export class FrontEnd implements NetBackend {
     await this.#to.attempt(() => this.#to.send('SEND_RARP', u64(mac.readBigUInt64LE())));
   }
 
+  /** Resolves when the back-end has read all that was sent, or is gone. */
+  taken(): Promise<void> {
+    return this.#to.taken();
+  }
+
   readonly #init: Record<InitStep, (pair: number) => Promise<void>> = {
     features: async () => {
       this.offered = await this.#to.ask('GET_FEATURES');
@@ -139,19 +167,22 @@ export class FrontEnd implements NetBackend {
     },
     'queue-num': async () => {
       const queues = this.#to.has(VHOST_USER_PROTOCOL_F_MQ) ? await this.#to.ask('GET_QUEUE_NUM') : 1n;
-      if (queues < BigInt(this.#o.queuePairs)) {
-        complain(`you are asking more queues than supported: ${queues}`);
-        this.#to.close();
-      }
+      if (queues < BigInt(this.#o.queuePairs))
+        this.#insufficient(`you are asking more queues than supported: ${queues}`);
+      const asked = this.#to.has(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+      const slots = asked ? await this.#to.ask('GET_MAX_MEM_SLOTS') : BASELINE_SLOTS;
+      if (asked && slots < this.#slots)
+        this.#insufficient(`The backend specified a max ram slots limit of ${slots}, the prior limit was ${this.#slots}`);
+      this.#slots = slots;
     },
     'backend-channel': async () => {
       if (!this.#to.has(VHOST_USER_PROTOCOL_F_BACKEND_REQ)) return;
-      const [ours, theirs] = socketPair();
-      this.#fds.push({ close: () => closeFd(ours) });
+      const channel = new RequestChannel(this.#o.behaviour.answersRequests);
+      this.#fds.push(channel);
       try {
-        await this.#to.send('SET_BACKEND_REQ_FD', NONE, [theirs], true);
+        await this.#to.send('SET_BACKEND_REQ_FD', NONE, [channel.theirs], true);
       } finally {
-        closeFd(theirs);
+        closeFd(channel.theirs);
       }
     },
     owner: async () => this.#to.send('SET_OWNER'),
@@ -174,11 +205,12 @@ export class FrontEnd implements NetBackend {
       if (this.#enabled[pair]) await this.#sendEnable(pair, true);
     },
     features: async (_pair, device) => {
-      await this.#to.send('SET_FEATURES', u64(backendFeatures(device.accepted) | bit(VHOST_USER_F_PROTOCOL_FEATURES)));
+      await this.#to.send('SET_FEATURES', u64(backendFeatures(device.accepted) | this.#hadProtocol));
       await this.#addStatus(STATUS_FEATURES_OK);
     },
     memory: async () => {
       const { regions, fd } = this.#o.ram;
+      if (this.#to.has(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) return this.#addMemory();
       await this.#to.send(
         'SET_MEM_TABLE',
         { kind: 'memory', regions },
@@ -191,6 +223,15 @@ export class FrontEnd implements NetBackend {
     },
     status: async () => this.#addStatus(STATUS_FEATURES_OK | STATUS_STARTED),
   };
+
+  /** Adds the regions one by one, once on a connection. */
+  async #addMemory(): Promise<void> {
+    const { regions, fd } = this.#o.ram;
+    if (BigInt(regions.length) > this.#slots) throw new ConnectionLost('too few memory slots');
+    if (this.#added) return;
+    for (const region of regions) await this.#to.send('ADD_MEM_REG', { kind: 'memory-region', region }, [fd], true);
+    this.#added = true;
+  }
 
   async #startRing(index: number, device: NetDevice): Promise<void> {
     const { ram, moment, behaviour } = this.#o;
@@ -247,6 +288,8 @@ export class FrontEnd implements NetBackend {
   }
 
   async #sendEnable(pair: number, enabled: boolean): Promise<void> {
+    // Without protocol features a started ring is enabled.
+    if (!has(this.offered, VHOST_USER_F_PROTOCOL_FEATURES)) return;
     for (const index of [2 * pair, 2 * pair + 1])
       await this.#to.send('SET_VRING_ENABLE', { kind: 'vring-state', index, num: enabled ? 1 : 0 });
   }

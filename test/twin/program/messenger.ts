@@ -34,6 +34,11 @@ export class Messenger {
     this.#connection?.close();
   }
 
+  /** Resolves when the back-end has read all that was sent, or is gone. */
+  async taken(): Promise<void> {
+    await this.#connection?.taken();
+  }
+
   /** Whether a protocol feature is acked. */
   has(protocolFeature: number): boolean {
     return has(this.protocolFeatures, protocolFeature);

@@ -21,6 +21,8 @@ export interface Options {
   netdev?: { id: string; queuePairs: number };
   /** `mq=on` of the network device. */
   multiqueue: boolean;
+  /** `host_mtu` of the network device; 0 = none. */
+  mtu: number;
 }
 
 /** Splits `a,b=c,,d` into its keyless head and its keys; a doubled comma stands for one (QEMU's qemu-option.c). */
@@ -47,7 +49,7 @@ const unixPath = (text: string): string => parseList(text).head.replace(/^unix:/
 
 /** Reads a QEMU command line, without argv[0]. */
 export function parseOptions(args: readonly string[]): Options {
-  const options: Options = { version: false, slots: 24, memory: 128 * 2 ** 20, multiqueue: false };
+  const options: Options = { version: false, slots: 24, memory: 128 * 2 ** 20, multiqueue: false, mtu: 0 };
   for (let i = 0; i < args.length; i++) {
     const flag = args[i]!.replace(/^--?/, '');
     const next = args[i + 1];
@@ -84,6 +86,7 @@ export function parseOptions(args: readonly string[]): Options {
         break;
       case 'device':
         if (keys.get('mq') === 'on') options.multiqueue = true;
+        options.mtu = Number(keys.get('host_mtu') ?? options.mtu);
         break;
     }
   }

@@ -108,6 +108,16 @@ export class Twin {
     if (this.#device) await this.#frontEnd?.announce(this.#device);
   }
 
+  /** The same many times. The main loop waits for a back-end that does not read. */
+  announceOften(times: number): void {
+    this.soon(async () => {
+      for (let i = 0; i < times; i++) {
+        await this.announce();
+        await this.#frontEnd?.taken();
+      }
+    });
+  }
+
   /** Ends as QMP `quit` has it: the rings are taken back first. */
   quit(): void {
     this.#quitting = true;
@@ -144,6 +154,7 @@ export class Twin {
     const frontEnd = new FrontEnd({
       ram,
       queuePairs,
+      mtu: this.#options.mtu,
       behaviour,
       moment: () => ({ twin: this, connection: this.connections }),
     });
@@ -174,7 +185,7 @@ export class Twin {
     }
     const chardev = new ServerChardev(options, behaviour, (socket) => {
       const moment = () => ({ twin: this, connection: this.connections });
-      void new FrontEnd({ ram, queuePairs, behaviour, moment }).open(new Connection(socket)).catch(() => {});
+      void new FrontEnd({ ram, queuePairs, mtu: 0, behaviour, moment }).open(new Connection(socket)).catch(() => {});
     });
     await chardev.listen();
     this.#chardev = chardev;
@@ -192,7 +203,7 @@ export class Twin {
   /** The next peer that goes through the handshake. `starting`: the main loop does not run yet. */
   async #nextConnection(starting: boolean): Promise<Connection> {
     for (;;) {
-      const connection = new Connection(await this.#chardev!.next(starting));
+      const connection = new Connection(await this.#chardev!.next(starting), this.#behaviour.checksAnswers);
       this.connections++;
       this.connected = true;
       let opened = false;

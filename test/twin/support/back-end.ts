@@ -52,6 +52,19 @@ export class TinyBackEnd extends EventEmitter {
   stallAt = '';
   /** Messages with this name get no answer, and all others do. */
   muteAt = '';
+  /** The number in answers, where it is not the request's. */
+  answerAs: number | undefined;
+  /** The answer to GET_QUEUE_NUM. */
+  queuePairs = 8n;
+  /** What it offers. */
+  features = FEATURES;
+  protocolFeatures = PROTOCOL_FEATURES;
+  /** The answer to GET_MAX_MEM_SLOTS. */
+  slots = 8n;
+  /** This message is refused, where an acknowledgement is wanted. */
+  refuseAt = '';
+  /** Nothing is read any more. */
+  deaf = false;
   /** Rings are set up and not looked at: what is wrong with them stays without effect. */
   lazy = false;
   readonly rings = new Map<number, Ring>();
@@ -62,6 +75,8 @@ export class TinyBackEnd extends EventEmitter {
   readonly #memory = new MappedMemory();
   #stalled = false;
   #status = 0n;
+  /** The channel for its own requests. */
+  #channel: FdSocket | undefined;
 
   constructor(readonly path: string) {
     super();
@@ -87,6 +102,11 @@ export class TinyBackEnd extends EventEmitter {
         await delay(10);
       }
     }
+  }
+
+  /** There is no connection. */
+  get gone(): boolean {
+    return this.#socket === undefined;
   }
 
   /** Names of the messages seen on this connection. */
@@ -122,6 +142,19 @@ export class TinyBackEnd extends EventEmitter {
     ring.call?.signal();
   }
 
+  /** Asks the front-end for a translation. @returns its answer, undefined when there was none in `ms` */
+  async request(ms: number): Promise<bigint | undefined> {
+    const channel = this.#channel!;
+    const answer = new Promise<bigint>((resolve) => {
+      channel.onReadable(() => {
+        const chunk = channel.receive(20);
+        if (typeof chunk === 'object' && chunk.bytes.length === 20) resolve(chunk.bytes.readBigUInt64LE(12));
+      });
+    });
+    channel.send(encodeMessage({ request: 1, flags: VERSION | FLAG_NEED_REPLY, payload: Buffer.alloc(32) }));
+    return Promise.race([answer, delay(ms, undefined)]);
+  }
+
   async close(): Promise<void> {
     this.leave();
     for (const socket of this.#others.splice(0)) socket.close();
@@ -144,6 +177,10 @@ export class TinyBackEnd extends EventEmitter {
     socket.onReadable(() => {
       try {
         while (this.#socket === socket) {
+          if (this.deaf) {
+            socket.pauseReading();
+            return;
+          }
           const chunk = socket.receive(reader.want);
           if (chunk === 'again') return;
           if (chunk === 'eof') {
@@ -169,20 +206,23 @@ export class TinyBackEnd extends EventEmitter {
     this.emit('change');
     if (name === this.stallAt) this.#stalled = true;
     if (this.#stalled || name === this.muteAt) return;
-    const reply = this.#handle(name, payload, fds) ?? (needReply ? { kind: 'u64' as const, value: 0n } : undefined);
-    if (reply)
-      this.#socket?.send(encodeMessage({ request, flags: VERSION | FLAG_REPLY, payload: encodePayload(reply) }));
+    const reply = this.#handle(name, payload, fds) ?? (needReply ? { kind: 'u64' as const, value: name === this.refuseAt ? 1n : 0n } : undefined);
+    if (!reply) return;
+    const answer = { request: this.answerAs ?? request, flags: VERSION | FLAG_REPLY, payload: encodePayload(reply) };
+    this.#socket?.send(encodeMessage(answer));
   }
 
   #handle(name: string, payload: Payload, fds: number[]): Payload | undefined {
     const u64 = (value: bigint): Payload => ({ kind: 'u64', value });
     switch (name) {
       case 'GET_FEATURES':
-        return u64(FEATURES);
+        return u64(this.features);
       case 'GET_PROTOCOL_FEATURES':
-        return u64(PROTOCOL_FEATURES);
+        return u64(this.protocolFeatures);
       case 'GET_QUEUE_NUM':
-        return u64(8n);
+        return u64(this.queuePairs);
+      case 'GET_MAX_MEM_SLOTS':
+        return u64(this.slots);
       case 'GET_STATUS':
         return u64(this.#status);
       case 'SET_STATUS':
@@ -191,6 +231,9 @@ export class TinyBackEnd extends EventEmitter {
       case 'SET_MEM_TABLE':
         if (payload.kind === 'memory') this.#memory.map(payload.regions, fds);
         break;
+      case 'SET_BACKEND_REQ_FD':
+        this.#channel = FdSocket.fromFd(fds[0]!);
+        return undefined;
       case 'SET_VRING_KICK':
       case 'SET_VRING_CALL':
         if (payload.kind === 'vring-fd' && fds[0] !== undefined) this.#ringFd(name, payload.index, fds[0]);
@@ -268,5 +311,7 @@ export class TinyBackEnd extends EventEmitter {
     }
     this.rings.clear();
     this.#memory.unmap();
+    this.#channel?.close();
+    this.#channel = undefined;
   }
 }

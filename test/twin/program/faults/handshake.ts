@@ -2,6 +2,7 @@ import {
   bit,
   VHOST_USER_PROTOCOL_F_REPLY_ACK,
   VHOST_USER_PROTOCOL_F_SHARED_OBJECT,
+  VHOST_USER_PROTOCOL_F_STATUS,
 } from '../../../../src/wire/index.js';
 import type { InitStep } from '../behaviour.js';
 import { type Fault, isReturn } from './fault.js';
@@ -19,7 +20,7 @@ const WRONG_ORDER: InitStep[] = [
 /** A protocol feature that no OVS offers. */
 const UNOFFERED = VHOST_USER_PROTOCOL_F_SHARED_OBJECT;
 
-/** R18, R21, R22, R28: the messages before any ring. */
+/** R18, R21, R22, R28, R30: the messages before any ring. */
 export const handshakeFaults: readonly Fault[] = [
   {
     name: 'wrong-handshake-order',
@@ -59,6 +60,21 @@ export const handshakeFaults: readonly Fault[] = [
         const { name, payload } = message;
         if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
         return [{ ...message, payload: { kind: 'u64', value: payload.value | bit(UNOFFERED) } }];
+      },
+    },
+  },
+  {
+    name: 'status-unnegotiated',
+    breaks: 'R30',
+    role: 'both',
+    needsDriver: true,
+    description: 'Sends SET_STATUS on a return to a back-end with which it did not negotiate STATUS.',
+    behaviour: {
+      acksProtocolFeatures: (bits) => bits & ~bit(VHOST_USER_PROTOCOL_F_STATUS),
+      outgoing: (message, { connection }) => {
+        if (!isReturn(connection) || message.name !== 'SET_FEATURES') return [message];
+        const status = { kind: 'u64', value: 8n } as const;
+        return [message, { name: 'SET_STATUS', payload: status, fds: [], needReply: false, waits: false }];
       },
     },
   },

@@ -8,7 +8,7 @@ const SELF_DIAL_MS = 3000;
 /** How much leaks with each loss. */
 const LEAKED_FDS = 4;
 
-/** R1 to R5, and R29: the process, its monitor and a good connection live on. */
+/** R1 to R5, R29, R36 and R37: the process, its monitor and a good connection live on, and a bad one does not. */
 export const survivalFaults: readonly Fault[] = [
   {
     name: 'self-dial-abort',
@@ -58,6 +58,31 @@ export const survivalFaults: readonly Fault[] = [
     needsDriver: false,
     description: 'Drops the first peer that returns once its handshake is over.',
     behaviour: { dropsPeer: (connection) => connection === 2 },
+  },
+  {
+    name: 'keeps-insufficient-peer',
+    breaks: 'R29',
+    alsoBreaks: ['R22', 'R36'],
+    role: 'both',
+    needsDriver: false,
+    description: 'Complains about a back-end that lacks queue pairs or features, and goes on with it.',
+    behaviour: { refusesInsufficient: false },
+  },
+  {
+    name: 'takes-any-answer',
+    breaks: 'R36',
+    role: 'both',
+    needsDriver: false,
+    description: 'Takes whatever comes for the answer that it waits for.',
+    behaviour: { checksAnswers: false },
+  },
+  {
+    name: 'requests-unanswered',
+    breaks: 'R37',
+    role: 'both',
+    needsDriver: false,
+    description: 'Reads the requests of the back-end and answers none.',
+    behaviour: { answersRequests: false },
   },
   {
     name: 'qmp-dead-while-away',
