@@ -26,12 +26,15 @@ const occasions: Record<string, string> = {
   R31: SERVER_SEEN,
   M1: SERVER_SEEN,
   R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
+  R36: 'garbage.wrong-flags[role=server,message=GET_FEATURES,flags=1,machine=microvm]',
+  R37: 'back-channel.unanswered[role=server,machine=microvm]',
 };
 const ofFault: Record<string, string[]> = {
   'self-dial-abort': [SERVER_LONG],
   'self-dial-quiet': ['server.absence.decoy[driver=none,machine=microvm]'],
   'crash-on-second-loss': [SERVER_MANY],
   'redial-once': ['client.absence.refused[driver=none,leave=close,machine=microvm]'],
+  'keeps-insufficient-peer': ['upgrade.fewer-queues[role=server,pairs=2,queues=1,driver=none,machine=microvm]'],
   'does-not-wait-for-reply': ['handshake.late-answer[role=server,message=SET_MEM_TABLE,machine=microvm]'],
   'features-second-pair-forgotten': [SERVER_PAIRS],
   'qmp-dead-while-away': ['server.absence.for-ever[driver=none,leave=close,machine=microvm]'],
@@ -85,9 +88,20 @@ function variantsFor({ name, breaks }: TwinFault): Variant[] {
   });
 }
 
+/** So many variants of each case and role that every value of its matrix is among them. */
+function sample(all: readonly Variant[]): Variant[] {
+  const seen = new Set<string>();
+  return all.filter(({ caseId, role, params }) => {
+    const fresh = [['', ''], ...Object.entries(params)].map((pair) => [caseId, role, ...pair].join());
+    const wanted = fresh.some((value) => !seen.has(value));
+    if (wanted) for (const value of fresh) seen.add(value);
+    return wanted;
+  });
+}
+
 describe('the well-behaved twin', () => {
-  it('passes the whole catalogue, and every requirement is seen to hold', { timeout: 240_000 }, async () => {
-    const { variants: results } = await judge(twin, variants, 8);
+  it('passes the whole catalogue, and every requirement is seen to hold', { timeout: 600_000 }, async () => {
+    const { variants: results } = await judge(twin, sample(variants), 16);
     expect(results.filter(({ verdict }) => verdict !== 'pass').map(told)).toEqual([]);
     const held = new Set(
       results.flatMap(({ requirements }) =>
