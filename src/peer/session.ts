@@ -2,12 +2,14 @@ import { closeFd, type FdSocket, OsError } from '../os/index.js';
 import type { Recorder } from '../timeline/index.js';
 import { VirtioError } from '../virtio/index.js';
 import {
+  decodeHeader,
   decodePayload,
   encodeMessage,
   encodePayload,
   FLAG_NEED_REPLY,
   FLAG_REPLY,
   fdRange,
+  HEADER_SIZE,
   nameOf,
   type Payload,
   type RawMessage,
@@ -18,6 +20,7 @@ import {
   WireError,
 } from '../wire/index.js';
 import { BackendChannel } from './backend-channel.js';
+import { type CutPlace, type CutWatch, cutText } from './cut.js';
 import { handlers, type Reply } from './handlers.js';
 import { MemoryTable } from './memory-table.js';
 import { PeerError } from './peer-error.js';
@@ -52,6 +55,10 @@ export interface SessionOptions {
   recorder: Recorder;
   traffic: PeerTraffic;
   fault?: SessionFault;
+  /** The cut that is armed, asked at every message. */
+  cut?(): CutWatch | undefined;
+  /** Called before the session leaves at a cut. */
+  onCut?(): void;
   /** A second client beside the main session: flagged in the timeline. */
   extra?: boolean;
   /** `failed`: the peer closed because of an error. */
@@ -83,6 +90,8 @@ export class Session {
   #inflightFd: number | undefined;
   #received = 0;
   #stalled = false;
+  /** Where to leave at the message that is being read, if it is the cut's. */
+  #cutAt: CutPlace | undefined;
   /** The answer that is being held back. */
   #late: NodeJS.Timeout | undefined;
   #closed = false;
@@ -237,6 +246,7 @@ export class Session {
     try {
       // In portions: a front-end that floods must not starve the others. What is left is told again.
       for (let i = 0; i < PORTION && !this.#closed && !this.#stalled; i++) {
+        if (this.#cutBefore() !== 'go on') return;
         const chunk = this.#socket.receive(this.#reader.want);
         if (chunk === 'again') return;
         if (chunk === 'eof') {
@@ -245,10 +255,37 @@ export class Session {
         }
         const message = this.#reader.push(chunk.bytes, chunk.fds);
         if (message) this.#receive(message);
+        else if (this.#cutAt === 'half-read' && this.#reader.pending.bytes >= HEADER_SIZE) this.#leaveAtCut('abort');
       }
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /**
+   * Between two messages, with a cut armed, looks ahead which one comes: it may have to stay unread. What has not come yet must
+   * not be read by chance, so there is nothing to do then. QEMU sends a header in one piece.
+   */
+  #cutBefore(): 'go on' | 'wait' | 'left' {
+    const watch = this.#o.cut?.();
+    if (!watch || this.#reader.pending.bytes > 0) return 'go on';
+    const header = this.#socket.peek(HEADER_SIZE);
+    if (header === 'again') return 'wait';
+    if (header === 'eof' || header.length < HEADER_SIZE) return 'go on';
+    this.#cutAt = watch.meet(nameOf('front-end', decodeHeader(header).request));
+    if (this.#cutAt !== 'before-read') return 'go on';
+    this.#leaveAtCut('abort');
+    return 'left';
+  }
+
+  /** Leaves at the cut; the peer is gone for whoever dials before QEMU can see it here. */
+  #leaveAtCut(how: Leave): void {
+    const watch = this.#o.cut!()!;
+    watch.fire();
+    this.#o.onCut?.();
+    const { unread } = this;
+    if (how !== 'abort') this.#socket.hangUp();
+    this.#end('peer', how, { cut: cutText(watch.cut), ...(how === 'abort' ? { unread } : {}) });
   }
 
   /** One message: recorded, handled, answered. Fds that no handler keeps are closed. */
@@ -269,6 +306,10 @@ export class Session {
         body: decoded ? toJson(decoded) : { bytes: payload.subarray(0, 64).toString('hex') },
         fds: fds.length,
       });
+      if (this.#cutAt === 'after-read') {
+        this.#leaveAtCut('close');
+        return;
+      }
       if (this.#o.fault?.stall === name) {
         this.#stalled = true;
         this.#socket.pauseReading();
@@ -294,6 +335,7 @@ export class Session {
       const answer = () => {
         if (reply) this.#reply(request, name, reply.payload, reply.fds ?? []);
         else ack(handler ? 0n : 1n);
+        if (this.#cutAt === 'after-reply') this.#leaveAtCut('close');
       };
       if (this.#o.fault?.late === name) this.#late = setTimeout(answer, LATE_MS);
       else answer();
@@ -306,6 +348,15 @@ export class Session {
     if (this.#closed) return;
     const bytes = encodePayload(payload);
     const flags = VERSION | FLAG_REPLY;
+    const message = encodeMessage({ request, flags, payload: bytes });
+    const half = { 'half-header': HEADER_SIZE / 2, 'half-payload': HEADER_SIZE + bytes.length / 2 }[
+      this.#cutAt as string
+    ];
+    if (half !== undefined) {
+      this.#socket.send(message.subarray(0, half), fds);
+      this.#leaveAtCut('half-message');
+      return;
+    }
     const ahead = this.unread;
     // Recorded before it is sent: what QEMU does on it must come after it in the timeline.
     this.#o.recorder.record({
@@ -320,13 +371,13 @@ export class Session {
       fds: fds.length,
       ...(ahead > 0 ? { ahead } : {}),
     });
-    this.#socket.send(encodeMessage({ request, flags, payload: bytes }), fds);
+    this.#socket.send(message, fds);
   }
 
   #end(
     by: 'peer' | 'front-end',
     how: 'close' | 'abort' | 'half-message' | 'error' | 'eof' | 'reset',
-    more: { unread?: number; error?: string; code?: string } = {},
+    more: { unread?: number; error?: string; code?: string; cut?: string } = {},
   ): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -2,6 +2,7 @@ import { awaitEvent } from './await.js';
 import { decoy } from './decoy.js';
 import { driver } from './driver.js';
 import { peer } from './peer.js';
+import { phase } from './phase.js';
 import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
@@ -17,6 +18,7 @@ export const verbs: readonly Verb[] = [
   restart,
   secondClient,
   decoy,
+  phase,
   driver,
   qmp,
   quit,
