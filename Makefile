@@ -1,7 +1,7 @@
 # Everything from a fresh checkout: each target sets up what it needs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test fidelity-live clean
+.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test coverage fidelity-live clean
 
 # Options for the tester, e.g. make run ARGS="client --machine microvm"
 ARGS ?=
@@ -47,6 +47,9 @@ mutants: setup ## build a QEMU from the distribution's source that has the defec
 
 mutation-test: build ## the suite against every defect of that QEMU, which it builds first: what caught each, and the score
 	@qemu=$$(node scripts/tool.mjs test/mutants/main.ts) && node scripts/tool.mjs test/mutants/mutation-test.ts --qemu "$$qemu" $(ARGS)
+
+coverage: setup ## docs/coverage.md; MATRIX=matrix.json MUTATION=results.json take over what these measured
+	@node scripts/tool.mjs test/coverage/coverage.ts $(if $(MATRIX),--matrix $(MATRIX)) $(if $(MUTATION),--mutation $(MUTATION))
 
 fidelity-live: setup ## as root: QEMU with a real OVS-DPDK and with the mock peer, compared; docs/fidelity.md says what it needs
 	@node scripts/tool.mjs test/fidelity/live.ts

@@ -17,6 +17,16 @@ const referencePattern = /^(contract:[RTM]\d+|defect:[A-Za-z0-9-]+|qemu:\S+|spec
 /** What a case can ask of the QEMU binary beyond its roles and machines: an option, or a version; see needs.ts. */
 const need = z.union([z.enum(['reconnect-ms']), z.string().regex(/^qemu-\d+\.\d+$/, 'a version such as qemu-7.2')]);
 
+/** Which runs a variant is part of, smallest first; each has all of those before it. */
+export const selections = ['quick', 'standard', 'full'] as const;
+export type Selection = (typeof selections)[number];
+export const isSelection = (word: string): word is Selection => (selections as readonly string[]).includes(word);
+
+/** The values of a matrix key that only a dry run can tell. */
+export const DISCOVERED = 'discovered';
+/** The value of such a key in the dry run itself. */
+export const DRY = 'none';
+
 const role = z.enum(['server', 'client']);
 const text = z.string().trim().min(1, 'some text');
 const scalar = z.union([
@@ -24,6 +34,12 @@ const scalar = z.union([
   z.number(),
   z.boolean(),
 ]);
+const pattern = z.union([
+  z.string().regex(/^[\w.+:*-]+$/, 'letters, digits and . + : - _ only; * stands for anything'),
+  z.number(),
+  z.boolean(),
+]);
+const assignments = z.array(z.record(z.string(), pattern));
 const unique = [(list: unknown[]) => new Set(list).size === list.length, 'no item twice'] as const;
 
 /** What a case says of itself; none of it may hold placeholders. */
@@ -54,17 +70,33 @@ export const head = z.strictObject({
   matrix: z
     .record(
       z.string().regex(/^[a-z][A-Za-z0-9]*$/, 'a name of letters and digits'),
-      z
-        .array(scalar)
-        .min(1)
-        .refine(...unique),
+      z.union([
+        z.literal(DISCOVERED),
+        z
+          .array(scalar)
+          .min(1)
+          .refine(...unique),
+      ]),
     )
     .default({})
-    .describe('Values for the $placeholders: the case runs once for every combination'),
+    .describe(
+      'Values for the $placeholders: the case runs once for every combination; discovered (for one key) = once without, ' +
+        'and then for every cut point that this dry run passed',
+    ),
   exclude: z
     .array(z.record(z.string(), scalar))
     .default([])
     .describe('Combinations to leave out; each names some matrix keys (or role) with a value'),
+  selections: z
+    .strictObject({
+      quick: assignments.default([]).describe('Nothing unless said'),
+      standard: assignments.default([{}]).describe('Everything unless said, and all of quick'),
+    })
+    .prefault({})
+    .describe(
+      'Which combinations the smaller selections have; each names some matrix keys (or role, or machine; else that is q35) ' +
+        'with a value, in which * stands for anything. full has everything',
+    ),
 });
 
 const sizePattern = /^(\d+)(M|G)$/;
@@ -79,6 +111,10 @@ const size = z
 /** `repeat`: the loader writes its steps out as often as asked. */
 export const repeatHelp = 'Repeats steps.';
 export const repeat = z.strictObject({ times: z.int().min(1).max(1000), steps: z.array(z.unknown()).min(1) });
+
+/** `when`: the loader writes its steps out for the combinations that it names, and leaves them out of the others. */
+export const when = z.looseObject({ steps: z.array(z.unknown()).min(1) });
+export const whenHelp = 'Steps for some values of matrix keys only: { <key>: <value> or [<values>], steps: [...] }.';
 
 /** Steps in any form: each is held against its verb. */
 export const stepList = z.array(z.unknown()).min(1);
@@ -110,6 +146,11 @@ export function stepSchema(verbs: readonly Verb[]): z.ZodType {
     .strictObject({ ...repeat.shape, steps: z.array(z.lazy(() => step)).min(1) })
     .optional()
     .describe(repeatHelp);
+  shape.when = z
+    .object({ steps: z.array(z.lazy(() => step)).min(1) })
+    .catchall(z.union([pattern, z.array(pattern).min(1)]))
+    .optional()
+    .describe(whenHelp);
   const step: z.ZodType = z.strictObject(shape).meta({ id: 'step', minProperties: 1, maxProperties: 1 });
   return step;
 }

@@ -1,6 +1,7 @@
 import type { MachineType } from '../qemu/index.js';
 import type { Role } from '../timeline/index.js';
-import { matches } from './matrix.js';
+import { type Selection, selections } from './definition.js';
+import { type Assignment, matches } from './matrix.js';
 import type { Case, Point, Variant } from './types.js';
 
 /** The machine that an id does not name. */
@@ -29,7 +30,7 @@ export function expand(definition: Case, scope: Scope): Variant[] {
 
 function variantOf(definition: Case, role: Role, machine: MachineType, point: Point): Variant {
   const { id, title, level, why, references } = definition;
-  const { params, reconnectMs, ...rest } = point;
+  const { params, reconnectMs, discovery, ...rest } = point;
   const fine = role === 'client' && reconnectMs % 1000 !== 0;
   return {
     id: variantId(definition, role, machine, point),
@@ -44,8 +45,34 @@ function variantOf(definition: Case, role: Role, machine: MachineType, point: Po
     reconnectMs: role === 'server' ? 0 : reconnectMs,
     needs: [...new Set([...definition.needs, ...(fine ? ['reconnect-ms'] : [])])],
     params: { ...params },
+    selection: selectionOf(definition, { ...params, role, machine }, discovery?.key),
     ...rest,
+    ...(discovery && {
+      discovery: {
+        key: discovery.key,
+        with: (value: string) => variantOf(definition, role, machine, discovery.with(value)),
+      },
+    }),
   };
+}
+
+/**
+ * The smallest selection that has a combination. One that names no machine means the usual one. A dry run, whose key is
+ * still open, is in each that has something for it to discover.
+ */
+function selectionOf({ selections: parts, machines }: Case, point: Assignment, open?: string): Selection {
+  const usual = machines.includes(defaultMachine) ? defaultMachine : machines[0]!;
+  const has = (named: Assignment) => {
+    const closed = Object.entries(named).filter(([key]) => key !== open);
+    return matches(point, { machine: usual, ...Object.fromEntries(closed) });
+  };
+  const part = (['quick', 'standard'] as const).find((selection) => parts[selection].some(has));
+  return part ?? 'full';
+}
+
+/** Whether a selection has a variant. */
+export function includes(selection: Selection, variant: Pick<Variant, 'selection'>): boolean {
+  return selections.indexOf(variant.selection) <= selections.indexOf(selection);
 }
 
 function variantId(definition: Case, role: Role, machine: MachineType, { params }: Point): string {

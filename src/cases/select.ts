@@ -1,5 +1,7 @@
+import { DRY } from './definition.js';
+import { literal, wildcard } from './matrix.js';
 import { nearest } from './nearest.js';
-import type { Variant } from './types.js';
+import type { Discovery, Variant } from './types.js';
 
 /** A selector that names nothing in the catalogue. */
 export class SelectorError extends Error {
@@ -14,15 +16,13 @@ export class SelectorError extends Error {
   }
 }
 
-const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-
 /**
  * Whether a selector picks a variant: `*` stands for anything; otherwise the variant's whole id, or the case's id or its
  * first components (`server.absence` picks `server.absence.beyond-timer`, not `server.absences`).
  */
 export function picks(selector: string, variant: Pick<Variant, 'id' | 'caseId'>): boolean {
   if (selector.includes('*')) {
-    const pattern = new RegExp(`^${selector.split('*').map(literal).join('.*')}$`);
+    const pattern = wildcard(selector);
     return pattern.test(variant.id) || pattern.test(variant.caseId);
   }
   return selector === variant.id || selector === variant.caseId || variant.caseId.startsWith(`${selector}.`);
@@ -53,13 +53,45 @@ export function selectorHint(selector: string, variants: readonly Variant[]): st
 }
 
 /**
- * The variants that any of the selectors picks, in the order of the catalogue; all of them without a selector.
+ * The variants that any of the selectors picks, in the order of the catalogue; all of them without a selector. One that only
+ * a dry run can discover is made when its whole id is given.
  * @throws SelectorError for a selector that picks nothing.
  */
 export function select(variants: readonly Variant[], selectors: readonly string[]): Variant[] {
-  for (const selector of selectors)
-    if (!variants.some((variant) => picks(selector, variant)))
-      throw new SelectorError(selector, selectorHint(selector, variants));
+  const made = new Map<Variant, Variant[]>();
+  for (const selector of selectors) {
+    if (variants.some((variant) => picks(selector, variant))) continue;
+    const [dry, variant] = discovered(selector, variants);
+    if (!dry || !variant) throw new SelectorError(selector, selectorHint(selector, variants));
+    made.set(dry, [...(made.get(dry) ?? []), variant]);
+  }
   if (selectors.length === 0) return [...variants];
-  return variants.filter((variant) => selectors.some((selector) => picks(selector, variant)));
+  return variants.flatMap((variant) => [
+    ...(selectors.some((selector) => picks(selector, variant)) ? [variant] : []),
+    ...(made.get(variant) ?? []),
+  ]);
+}
+
+/** The variant with this id that a dry run would discover, with the dry run. */
+function discovered(id: string, variants: readonly Variant[]): [Variant, Variant] | [] {
+  for (const dry of variants) {
+    const { discovery } = dry;
+    if (!discovery) continue;
+    const at = `${discovery.key}=`;
+    const [before = '', after = ''] = dry.id.split(`${at}${DRY}`);
+    const value = new RegExp(`^${literal(before + at)}([^,\\]]+)${literal(after)}$`).exec(id)?.[1];
+    if (value === undefined) continue;
+    const variant = withValue(discovery, value);
+    if (variant) return [dry, variant];
+  }
+  return [];
+}
+
+/** Undefined for a value that the case's steps do not take. */
+function withValue({ with: make }: Discovery<Variant>, value: string): Variant | undefined {
+  try {
+    return make(value);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,5 @@
 import type { StartChoice } from '../driver/index.js';
-import type { Peer } from '../peer/index.js';
+import type { Cut, Peer } from '../peer/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import type { Variant } from './types.js';
 
@@ -18,7 +18,10 @@ export interface Stage {
   /** QEMU's start-up is not over: it may not be listening yet. */
   readonly starting: boolean;
 
-  /** Waits until `test` holds; it is asked again after every event. @throws StepTimeout, QemuGone */
+  /**
+   * Waits until `test` holds; it is asked again after every event.
+   * @throws StepTimeout, QemuGone, CutOff when the peer has left at the phase's cut
+   */
   until(what: string, test: () => boolean): Promise<void>;
   /** Lets scheduled time pass: an absence. @throws QemuGone as soon as QEMU is gone */
   pass(ms: Ms): Promise<void>;
@@ -48,6 +51,10 @@ export interface Stage {
   qmp(execute: string, args?: Json): Promise<Json>;
   /** Sends QMP quit without waiting for the end. */
   sendQuit(): void;
+  /** Begins a phase, in which the peer leaves at a message of QEMU; without a cut it stays. */
+  beginPhase(cut?: Cut): void;
+  /** Ends it when all of its messages came, or the peer has left. @throws StepTimeout when the cut did not come */
+  endPhase(): Promise<void>;
   /** Puts a listener of ours in place of QEMU's socket for a while, then puts QEMU's back. */
   decoy(ms: Ms): Promise<void>;
 }
@@ -65,6 +72,14 @@ export class QemuGone extends Error {
   constructor() {
     super('QEMU is gone');
     this.name = 'QemuGone';
+  }
+}
+
+/** The peer left at the cut of the phase: what the step waited for cannot come any more. */
+export class CutOff extends Error {
+  constructor(readonly what: string) {
+    super(`${what}: the peer has left at the cut`);
+    this.name = 'CutOff';
   }
 }
 

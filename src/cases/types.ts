@@ -1,11 +1,19 @@
 import type { MachineType } from '../qemu/index.js';
 import type { Json, Ms, Role } from '../timeline/index.js';
+import type { Selection } from './definition.js';
 import type { Scalar } from './placeholder.js';
 
 /** One step, ready to run: `params` is what the verb's schema made of the file's value. */
 export interface Step {
   verb: string;
   params: unknown;
+}
+
+/** What makes a dry run of a point, or of a variant: a key of the matrix gets its values by running it. */
+export interface Discovery<T> {
+  key: string;
+  /** The same with another value for the key. @throws for a value that the case's steps do not take */
+  with(value: string): T;
 }
 
 /** One combination of the matrix. */
@@ -23,6 +31,7 @@ export interface Point {
   profile?: string;
   steps: readonly Step[];
   minimumMs: Ms;
+  discovery?: Discovery<Point>;
 }
 
 /** A loaded and fully validated case. */
@@ -39,6 +48,7 @@ export interface Case {
   file: string;
   points: readonly Point[];
   exclude: readonly Readonly<Record<string, Scalar>>[];
+  selections: Readonly<Record<Exclude<Selection, 'full'>, readonly Readonly<Record<string, Scalar>>[]>>;
 }
 
 /** One run of a case: one role, one machine, one combination of the matrix. */
@@ -70,4 +80,7 @@ export interface Variant {
   params: Record<string, Json>;
   /** Sum of the durations that the steps ask for: the variant cannot be shorter. */
   minimumMs: Ms;
+  /** The smallest selection that has it. */
+  selection: Selection;
+  discovery?: Discovery<Variant>;
 }

@@ -3,8 +3,11 @@ import {
   builtinCases,
   type Case,
   expand,
+  includes,
   loadCatalogue,
+  picks,
   type Scope,
+  type Selection,
   select,
   type Variant,
   vocabulary,
@@ -24,17 +27,39 @@ export function allVariants(cases: readonly Case[]): Variant[] {
   return cases.flatMap((one) => expand(one, { roles, machines: machineTypes }));
 }
 
+/** What a command is asked to take of the catalogue. */
+export interface Wish extends Scope {
+  selectors: readonly string[];
+  selection: Selection;
+}
+
+/** The wish of a command line: who names something means all of it, unless he says how much. */
+export function wishOf(argv: {
+  selector: string[];
+  role: Scope['roles'];
+  machine: Scope['machines'];
+  selection?: Selection | undefined;
+}): Wish {
+  const { selector: selectors, role: roles, machine: machines } = argv;
+  return { selectors, roles, machines, selection: argv.selection ?? (selectors.length > 0 ? 'full' : 'quick') };
+}
+
+/** Whether a variant is wished for. One that is named by its whole id is, whatever the scope and the selection. */
+export function isWanted(variant: Variant, { selectors, roles, machines, selection }: Wish): boolean {
+  const { id, role, machine } = variant;
+  if (selectors.includes(id)) return true;
+  if (selectors.length > 0 && !selectors.some((selector) => picks(selector, variant))) return false;
+  return roles.includes(role) && machines.includes(machine) && includes(selection, variant);
+}
+
 /**
- * The variants that selectors and scope agree on. A variant that is named by its whole id is taken whatever the scope.
- * @throws SelectorError for an unknown selector, UsageError ERR_NOTHING_SELECTED when the scope leaves none
+ * The variants that are wished for.
+ * @throws SelectorError for an unknown selector, UsageError ERR_NOTHING_SELECTED when scope and selection leave none
  */
-export function selectVariants(cases: readonly Case[], selectors: readonly string[], scope: Scope): Variant[] {
-  const picked = select(allVariants(cases), selectors);
-  const inScope = picked.filter(
-    ({ id, role, machine }) =>
-      selectors.includes(id) || (scope.roles.includes(role) && scope.machines.includes(machine)),
-  );
-  if (inScope.length > 0) return inScope;
-  const asked = `role ${scope.roles.join(', ')} and machine ${scope.machines.join(', ')}`;
+export function selectVariants(cases: readonly Case[], wish: Wish): Variant[] {
+  const wanted = select(allVariants(cases), wish.selectors).filter((variant) => isWanted(variant, wish));
+  if (wanted.length > 0) return wanted;
+  const { roles, machines, selection } = wish;
+  const asked = `role ${roles.join(', ')} and machine ${machines.join(', ')} in the selection ${selection}`;
   throw new UsageError('ERR_NOTHING_SELECTED', `nothing selected has ${asked}`, 'see `vhost-reconnect list`');
 }

@@ -1,6 +1,6 @@
 import type { Argv, CommandModule } from 'yargs';
 import { registry } from '../contract/index.js';
-import { readCatalogue, selectVariants } from './catalogue.js';
+import { readCatalogue, selectVariants, wishOf } from './catalogue.js';
 import type { Context, Io } from './io.js';
 import { selectionOptions, withSettings } from './options.js';
 
@@ -28,7 +28,8 @@ const requirements = () => columns(registry.map(({ id, level, title }) => [id, l
 
 async function variants(io: Io, argv: ListArguments): Promise<string[]> {
   const cases = await readCatalogue(io, argv.cases);
-  const selected = selectVariants(cases, argv.selector, { roles: argv.role, machines: argv.machine });
+  // A list shows all there is, unless less is asked for.
+  const selected = selectVariants(cases, { ...wishOf(argv), selection: argv.selection ?? 'full' });
   if (argv.variants) return selected.map(({ id }) => id);
   const rows = cases
     .map(({ id, title }) => ({ id, title, n: selected.filter(({ caseId }) => caseId === id).length }))

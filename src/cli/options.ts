@@ -1,4 +1,6 @@
 import type { Argv } from 'yargs';
+import { selections } from '../cases/index.js';
+import { levels } from '../contract/index.js';
 import { profiles } from '../peer/index.js';
 import { accelChoices, machineTypes } from '../qemu/index.js';
 import { roles, type Settings } from './settings.js';
@@ -75,6 +77,10 @@ export const selectionOptions = <T>(argv: Argv<T>) =>
         default: ['q35' as const],
         defaultDescription: 'q35',
         describe: 'Machine type',
+      })
+      .option('selection', {
+        ...choice('selection', selections),
+        describe: 'How much of the catalogue: each has all of the one before [quick; full where selectors are given]',
       }),
   );
 
@@ -92,6 +98,11 @@ export const runOptions = <T>(argv: Argv<T>) =>
     })
     .option('jobs', { ...count('jobs'), describe: 'Variants side by side [8 per core]' })
     .option('repeat', { ...count('repeat'), default: 1, describe: 'Run everything so many times' })
+    .option('level', {
+      ...choice('level', levels),
+      default: 'must' as const,
+      describe: 'Requirements from this level up fail a variant; all are judged',
+    })
     .option('fail-fast', { boolean: true, describe: 'Stop at the first failure that is not expected' })
     .option('expected', {
       ...text('expected'),

@@ -6,7 +6,7 @@ import { DEFAULT_PROFILE } from '../peer/index.js';
 import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
 import { ConsoleReporter, JsonReporter, JunitReporter } from '../report/index.js';
 import { defaultJobs, run } from '../runner/index.js';
-import { readCatalogue, selectVariants } from './catalogue.js';
+import { isWanted, readCatalogue, selectVariants, wishOf } from './catalogue.js';
 import { readExpectations } from './expected.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { type LogLevel, logReporter, openLog } from './log.js';
@@ -36,6 +36,8 @@ export function runCommand({ io, settings, exit }: Context): CommandModule<objec
           settings,
           'role',
           'machine',
+          'selection',
+          'level',
           'cases',
           'qemu',
           'accel',
@@ -53,7 +55,8 @@ export function runCommand({ io, settings, exit }: Context): CommandModule<objec
 async function execute(io: Io, argv: RunArguments): Promise<number> {
   const log = openLog(io, argv.logLevel ?? (argv.log === undefined ? 'warn' : 'info'), argv.log);
   const cases = await readCatalogue(io, argv.cases);
-  const variants = selectVariants(cases, argv.selector, { roles: argv.role, machines: argv.machine });
+  const wish = wishOf(argv);
+  const variants = selectVariants(cases, wish);
   const path = await findQemu(argv.qemu);
   const { signal, end } = interruption(io);
   try {
@@ -65,15 +68,18 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     const out = makeOut(resolve(io.cwd, argv.out));
     const profile = argv.profile ?? DEFAULT_PROFILE;
     const jobs = argv.jobs ?? defaultJobs();
-    const { role: roles, machine: machines, selector: selectors, accel, repeat } = argv;
+    const { accel, level, repeat } = argv;
+    const { selectors, roles, machines, selection } = wish;
     const result = await run({
       ...plan,
+      wanted: (variant) => isWanted(variant, wish),
       facts,
       expectations,
       profile,
       accel,
       jobs,
       repeat,
+      level,
       failFast: argv.failFast ?? false,
       out,
       reporters: [
@@ -84,7 +90,16 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
         new ConsoleReporter({ ...io, contract: registry, quiet: argv.quiet }),
       ],
       signal,
-      selection: { selectors, roles, machines, profiles: [profile], repeat, jobs },
+      selection: {
+        selectors: [...selectors],
+        roles: [...roles],
+        machines: [...machines],
+        profiles: [profile],
+        repeat,
+        jobs,
+        selection,
+        level,
+      },
       tester,
       reproduce: ({ id }) => command(['run', id, ...reproduction(argv, facts, profile)]),
     }).catch((error: unknown) => {
@@ -102,6 +117,7 @@ function reproduction(argv: RunArguments, facts: QemuFacts, profile: string): st
     ...['--qemu', facts.path],
     ...(profile === DEFAULT_PROFILE ? [] : ['--profile', profile]),
     ...(argv.accel === 'auto' ? [] : ['--accel', argv.accel]),
+    ...(argv.level === 'must' ? [] : ['--level', argv.level]),
     ...argv.cases.flatMap((dir) => ['--cases', dir]),
     ...(argv.expected === undefined ? [] : ['--expected', argv.expected]),
   ];

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { CaseError, caseErrors, type Finding, findings, nearest, Source } from '../cases/index.js';
+import { CaseError, caseErrors, type Finding, findings, nearest, Source, selections } from '../cases/index.js';
+import { levels } from '../contract/index.js';
 import { profiles } from '../peer/index.js';
 import { accelChoices, machineTypes } from '../qemu/index.js';
 import { systemReason } from './system-error.js';
@@ -18,6 +19,8 @@ const settings = z.strictObject({
   role: several(z.enum(roles)).optional(),
   machine: several(z.enum(machineTypes)).optional(),
   accel: z.enum(accelChoices as readonly [string, ...string[]]).optional(),
+  selection: z.enum(selections).optional(),
+  level: z.enum(levels).optional(),
   profile: z.enum(Object.keys(profiles) as [string, ...string[]]).optional(),
   jobs: z.int().min(1).optional(),
   repeat: z.int().min(1).optional(),

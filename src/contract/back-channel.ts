@@ -16,8 +16,7 @@ function requests(t: Timeline, view: SessionView): Request[] {
     .all('wire.send')
     .filter(({ session, channel }) => session === view.session && channel === 'backend')
     .filter(
-      ({ request, flags }) =>
-        (flags & FLAG_NEED_REPLY) !== 0 || specById('back-end', request)?.reply.rule === 'always',
+      ({ request, flags }) => (flags & FLAG_NEED_REPLY) !== 0 || specById('back-end', request)?.reply.rule === 'always',
     );
 }
 
@@ -37,8 +36,7 @@ function unmatched(t: Timeline, view: SessionView, wanted: readonly Request[]): 
     }
     const [request] = open.splice(index, 1);
     const events = [request!.seq, answer.seq];
-    if ((answer.flags & FLAG_REPLY) === 0)
-      return [{ kind: 'violation', seen: `${about} has no reply flag`, events }];
+    if ((answer.flags & FLAG_REPLY) === 0) return [{ kind: 'violation', seen: `${about} has no reply flag`, events }];
     const wait = unowed(t, request!.t, Math.min(answer.t, end));
     return wait <= ANSWER_MS ? [] : [{ kind: 'violation', seen: `${about} came only after ${ms(wait)}`, events }];
   });

@@ -12,6 +12,6 @@ export type { BreakKind } from './judgement.js';
 export { type Outage, outages } from './outages.js';
 export { QUIT_EXIT_MS } from './process.js';
 export { judgeAll, type Result, registry } from './registry.js';
-export type { Judgement, Requirement } from './requirement.js';
+export { type ContractLevel, type Judgement, levels, type Requirement } from './requirement.js';
 export { type Stall, stalls } from './stalls.js';
 export { spent } from './timing.js';

@@ -33,8 +33,13 @@ export const R30: Requirement = {
     'A message that belongs to a protocol feature is sent only on a connection on which that feature was acked, whatever the back-end before had.',
   level: 'must',
   label: 'spec',
-  sources: ['spec:Protocol features', 'spec:Front-end message types', 'qemu:hw/virtio/vhost-user.c#vhost_user_backend_init'],
-  allowed: 'Messages that the specification gives to every back-end, and those of features that were acked before them.',
+  sources: [
+    'spec:Protocol features',
+    'spec:Front-end message types',
+    'qemu:hw/virtio/vhost-user.c#vhost_user_backend_init',
+  ],
+  allowed:
+    'Messages that the specification gives to every back-end, and those of features that were acked before them.',
   judge(t: Timeline) {
     const views = servedSessions(t);
     const bound = views.flatMap(({ received }) => received.filter((message) => needs(message)));

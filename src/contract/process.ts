@@ -1,8 +1,8 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { beats, stalls } from './stalls.js';
 import { expectsReply, losses, replyTo, servedSessions, unowed } from './sessions.js';
+import { beats, stalls } from './stalls.js';
 import { horizon, START_MS } from './timing.js';
 
 /** QMP is served by the same main loop as the chardev; an idle one answers in well under a millisecond. */
@@ -121,7 +121,10 @@ export const R2: Requirement = {
         events: closed ? [closed.seq, beat.seq] : [beat.seq],
       });
     }
-    return judged(breaks, hold(`${counted(all.length, 'heartbeat')}, at most ${ms(worst)} of waiting${stalled(t)}`, [all.at(-1)!.seq]));
+    return judged(
+      breaks,
+      hold(`${counted(all.length, 'heartbeat')}, at most ${ms(worst)} of waiting${stalled(t)}`, [all.at(-1)!.seq]),
+    );
   },
 };
 

@@ -6,6 +6,10 @@ export type Judgement =
   | { outcome: 'break'; kind: 'crash' | 'hang' | 'violation'; seen: string; events: number[] }
   | { outcome: 'not-applicable'; seen: string; events: [] };
 
+/** How much a requirement weighs, heaviest first. */
+export const levels = ['must', 'should', 'info'] as const;
+export type ContractLevel = (typeof levels)[number];
+
 /** One clause of the contract. */
 export interface Requirement {
   /** `R1`, `R2` ... for what QEMU owes, `T1`, `T2` for traffic. Stable. */
@@ -13,7 +17,7 @@ export interface Requirement {
   title: string;
   /** The requirement as one sentence: what QEMU does or must not do. */
   sentence: string;
-  level: 'must' | 'should' | 'info';
+  level: ContractLevel;
   /** Where its force comes from: the vhost-user specification, QEMU's documented or tested behaviour, a fixed defect. */
   label: 'spec' | 'contract' | 'regression';
   /** `spec:<section>`, `qemu:<file>#<function>`, `defect:<id>`. */

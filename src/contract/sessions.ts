@@ -109,9 +109,7 @@ function unanswered(view: SessionView): EventOf<'wire.recv'> | undefined {
 
 /** A message that the peer refused: it has no reply of its own, and is not acknowledged with 0. */
 export function refusal(view: SessionView): EventOf<'wire.send'> | undefined {
-  return view.replies.find(
-    ({ request, body }) => !hasReply(request) && (bigIn(body, 'value') ?? 0n) !== 0n,
-  );
+  return view.replies.find(({ request, body }) => !hasReply(request) && (bigIn(body, 'value') ?? 0n) !== 0n);
 }
 
 /** From where on QEMU cannot go on in a session, through no fault of its own: a spoilt or refused message, or no answer. */

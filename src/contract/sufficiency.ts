@@ -132,7 +132,9 @@ function acceptedBefore(t: Timeline, view: SessionView, features: bigint): boole
   const before = <T extends { seq: number }>({ seq }: T) => seq < view.toSeq;
   const drivers = t.all('driver.features').filter(before);
   if (drivers.some(({ accepted }) => ((toBig(accepted) ?? 0n) & FORWARDED & ~features) !== 0n)) return true;
-  return withoutProtocol(view) && servedSessions(t).some((other) => other.toSeq < view.toSeq && !withoutProtocol(other));
+  return (
+    withoutProtocol(view) && servedSessions(t).some((other) => other.toSeq < view.toSeq && !withoutProtocol(other))
+  );
 }
 
 /** "This limit should never decrease" (vhost_user_backend_init). */
@@ -144,4 +146,3 @@ function mostSlotsBefore(t: Timeline, view: SessionView): bigint {
       return told > most ? told : most;
     }, 0n);
 }
-

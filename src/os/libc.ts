@@ -42,6 +42,7 @@ export const libc = {
   getsockopt: declare<(fd: number, level: number, name: number, value: Address, length: Address) => number>(
     'int getsockopt(int, int, int, uint64_t, uint64_t)',
   ),
+  shutdown: declare<(fd: number, how: number) => number>('int shutdown(int, int)'),
   recvmsg: declare<(fd: number, message: Address, flags: number) => number>('intptr_t recvmsg(int, uint64_t, int)'),
   sendmsg: declare<(fd: number, message: Address, flags: number) => number>('intptr_t sendmsg(int, uint64_t, int)'),
   ioctl: declare<(fd: number, request: number, type: 'uint64_t', argument: Address) => number>(

@@ -7,6 +7,7 @@ export const MAX_FDS = 253;
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -60,6 +61,27 @@ export function receiveMessage(fd: number, max: number): Received {
   }
   if (count === 0) return 'eof';
   return { bytes: Buffer.from(data.bytes.subarray(0, count)), fds };
+}
+
+/** What a look ahead showed: bytes, nothing yet, or the end of the stream. */
+export type Peeked = Buffer | 'again' | 'eof';
+
+/**
+ * Looks at the next bytes, at most `max`, without waiting and without taking them or the descriptors that come with them.
+ * Fewer may be shown than are there.
+ *
+ * @throws OsError ECONNRESET: the other end closed with bytes of ours unread.
+ */
+export function peekMessage(fd: number, max: number): Peeked {
+  prepare(max, 0);
+  let count: number;
+  do count = libc.recvmsg(fd, header.address, MSG_DONTWAIT | MSG_PEEK);
+  while (count < 0 && lastError() === 'EINTR');
+  if (count > 0) return Buffer.from(data.bytes.subarray(0, count));
+  if (count === 0) return 'eof';
+  const code = lastError();
+  if (code === 'EAGAIN') return 'again';
+  throw new OsError(code, 'recvmsg');
 }
 
 /**

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { closeFd, dupFd } from './descriptor.js';
 import { OsError } from './error.js';
 import { libc, must, NativeBuffer } from './libc.js';
-import { MAX_FDS, type Received, receiveMessage, sendMessage } from './message.js';
+import { MAX_FDS, type Peeked, peekMessage, type Received, receiveMessage, sendMessage } from './message.js';
 import { checkPath } from './path.js';
 import { poller, type Readiness, type Watch } from './poller.js';
 
@@ -11,6 +11,10 @@ const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const FIONREAD = 0x541b;
 const SIOCOUTQ = 0x5411;
+const SHUT_RDWR = 2;
+
+/** One read when bytes are thrown away. */
+const DISCARD_BYTES = 4096;
 
 const credentials = new NativeBuffer(12);
 const word = new NativeBuffer(4);
@@ -124,6 +128,38 @@ export class FdSocket {
   receive(max: number): Received {
     this.#assertOpen('recvmsg');
     return receiveMessage(this.#fd, max);
+  }
+
+  /** The next bytes, at most `max`, which stay there with their descriptors; see `peekMessage`. */
+  peek(max: number): Peeked {
+    this.#assertOpen('recvmsg');
+    return peekMessage(this.#fd, max);
+  }
+
+  /**
+   * Ends the connection in both directions and throws away what was not read, so that the other end finds it closed and not
+   * reset, whatever it had sent by then. `close` is still to be called.
+   */
+  hangUp(): void {
+    this.#assertOpen('shutdown');
+    this.pauseReading();
+    // Nothing can arrive from here on. One that is not connected any more has ended already.
+    libc.shutdown(this.#fd, SHUT_RDWR);
+    for (;;) {
+      const received = this.#receiveLast();
+      if (received === 'again' || received === 'eof') return;
+      for (const fd of received.fds) closeFd(fd);
+    }
+  }
+
+  /** What is left of a connection that may be reset. */
+  #receiveLast(): Received {
+    try {
+      return receiveMessage(this.#fd, DISCARD_BYTES);
+    } catch (error) {
+      if (error instanceof OsError && isConnectionLoss(error)) return 'eof';
+      throw error;
+    }
   }
 
   /**

@@ -1,3 +1,4 @@
+export { type Cut, type CutPlace, cutPattern, cutPlaces, cutText, parseCut } from './cut.js';
 export { type FaultKind, faultKinds, type SessionFault } from './faults/index.js';
 export { type Back, type PathFate, Peer, type PeerOptions } from './peer.js';
 export { PeerError, type PeerErrorCode } from './peer-error.js';

@@ -6,7 +6,8 @@ export type PeerErrorCode =
   | 'ERR_NOT_OFFERED'
   | 'ERR_PROTOCOL'
   | 'ERR_NO_SESSION'
-  | 'ERR_NO_CHANNEL';
+  | 'ERR_NO_CHANNEL'
+  | 'ERR_CUT';
 
 /** The front-end broke the protocol, or the peer was asked for what its state does not allow. */
 export class PeerError extends Error {

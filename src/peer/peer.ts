@@ -1,10 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { FdSocket, type Listener, listenUnix, OsError } from '../os/index.js';
 import type { Recorder, Role } from '../timeline/index.js';
+import { type Cut, CutWatch } from './cut.js';
+import type { SessionFault } from './faults/index.js';
 import { type PathWait, pathAppears } from './path-appears.js';
 import { PeerError } from './peer-error.js';
 import { DEFAULT_PROFILE, type Deviation, deviate, type Profile, profiles, whenListening } from './profiles.js';
-import type { SessionFault } from './faults/index.js';
 import { type Leave, Session } from './session.js';
 import { PeerTraffic } from './traffic.js';
 
@@ -57,6 +58,9 @@ export class Peer {
   #session: Session | undefined;
   #extras: Session[] = [];
   #listener: Promise<Listener> | undefined;
+  /** The same, once it listens. */
+  #listening: Listener | undefined;
+  #cut: CutWatch | undefined;
   #sessions = 0;
   /** Whether the peer shall be there: it then redials what breaks. */
   #present = false;
@@ -155,6 +159,21 @@ export class Peer {
     await this.leave('close');
   }
 
+  /** From now on, on whichever session, waits for the point at which to leave. Another cut that was armed is none any more. */
+  arm(cut: Cut): void {
+    this.#cut = new CutWatch(cut);
+  }
+
+  /** Whether the peer left at the cut that is armed. */
+  get cutFired(): boolean {
+    return this.#cut?.fired ?? false;
+  }
+
+  /** No cut is armed any more. */
+  disarm(): void {
+    this.#cut = undefined;
+  }
+
   /** Injects what waits for the guest, as far as there are buffers. */
   pumpRx(): void {
     const session = this.#session;
@@ -196,7 +215,7 @@ export class Peer {
     const { path, recorder } = this.#o;
     this.#listener = listenUnix(path, (socket) => this.#accept(socket), { replace: true });
     try {
-      await this.#listener;
+      this.#listening = await this.#listener;
     } catch (error) {
       this.#listener = undefined;
       throw error;
@@ -205,12 +224,26 @@ export class Peer {
   }
 
   async #unlisten(remove: boolean): Promise<void> {
-    const listener = this.#listener;
-    if (!listener) return;
-    this.#listener = undefined;
-    await (await listener).close();
+    await this.#listener;
+    if (!this.#stopListening()) return;
     if (remove) await rm(this.#o.path, { force: true });
     this.#o.recorder.record({ type: 'peer.unlisten', path: this.#o.path, removed: remove });
+  }
+
+  /** At once, not in a later turn. @returns whether it listened */
+  #stopListening(): boolean {
+    const listening = this.#listening;
+    this.#listener = undefined;
+    this.#listening = undefined;
+    void listening?.close();
+    return listening !== undefined;
+  }
+
+  /** As after kill -9: nobody dials, nobody listens, the path stays. */
+  #leaveAtCut(): void {
+    this.#absent();
+    this.#fault = {};
+    if (this.#stopListening()) this.#o.recorder.record({ type: 'peer.unlisten', path: this.#o.path, removed: false });
   }
 
   /** A second connection while one is open is served too, as OVS would, and flagged. */
@@ -277,6 +310,8 @@ export class Peer {
       recorder: this.#o.recorder,
       traffic: this.traffic,
       fault: this.#fault,
+      cut: () => this.#cut,
+      onCut: () => this.#leaveAtCut(),
       extra,
       onClose: (refused) => this.#closed(session, refused),
     });

@@ -2,12 +2,14 @@ import { closeFd, EventFd, type FdSocket, OsError } from '../os/index.js';
 import type { Ms, Recorder } from '../timeline/index.js';
 import { VirtioError } from '../virtio/index.js';
 import {
+  decodeHeader,
   decodePayload,
   encodeMessage,
   encodePayload,
   FLAG_NEED_REPLY,
   FLAG_REPLY,
   fdRange,
+  HEADER_SIZE,
   type MessageSpec,
   nameOf,
   type Payload,
@@ -19,7 +21,16 @@ import {
   WireError,
 } from '../wire/index.js';
 import { BackendChannel } from './backend-channel.js';
-import { type Answer, atOnce, type Bend, Faults, type Meeting, type Misdeed, type SessionFault } from './faults/index.js';
+import { type CutPlace, type CutWatch, cutText } from './cut.js';
+import {
+  type Answer,
+  atOnce,
+  type Bend,
+  Faults,
+  type Meeting,
+  type Misdeed,
+  type SessionFault,
+} from './faults/index.js';
 import { handlers, type Reply } from './handlers.js';
 import { MemoryTable } from './memory-table.js';
 import { PeerError } from './peer-error.js';
@@ -49,6 +60,10 @@ export interface SessionOptions {
   recorder: Recorder;
   traffic: PeerTraffic;
   fault?: SessionFault;
+  /** The cut that is armed, asked at every message. */
+  cut?(): CutWatch | undefined;
+  /** Called before the session leaves at a cut. */
+  onCut?(): void;
   /** A second client beside the main session: flagged in the timeline. */
   extra?: boolean;
   /** `refused`: the peer closed because of an error, or the front-end in the middle of a handshake or before any ring ran. */
@@ -94,6 +109,8 @@ export class Session {
   #inflightFd: number | undefined;
   #received = 0;
   #stalled = false;
+  /** Where to leave at the message that is being read, if it is the cut's. */
+  #cutAt: CutPlace | undefined;
   /** A fault left QEMU with half of something. */
   #half = false;
   /** A ring was started at some time. */
@@ -129,7 +146,11 @@ export class Session {
   misbehave(faults: SessionFault): void {
     const bends = atOnce(faults);
     if (bends.some(({ bend }) => bend.channel) && !this.backend?.open)
-      throw new PeerError('ERR_NO_CHANNEL', 'there is no channel for the back-end’s requests', 'QEMU opens it in the handshake');
+      throw new PeerError(
+        'ERR_NO_CHANNEL',
+        'there is no channel for the back-end’s requests',
+        'QEMU opens it in the handshake',
+      );
     this.#commit(bends);
   }
 
@@ -273,6 +294,7 @@ export class Session {
     try {
       // In portions: a front-end that floods must not starve the others. What is left is told again.
       for (let i = 0; i < PORTION && !this.#closed && !this.#stalled && !this.#held; i++) {
+        if (this.#cutBefore() !== 'go on') return;
         const chunk = this.#socket.receive(this.#reader.want);
         if (chunk === 'again') return;
         if (chunk === 'eof') {
@@ -281,10 +303,37 @@ export class Session {
         }
         const message = this.#reader.push(chunk.bytes, chunk.fds);
         if (message) this.#receive(message);
+        else if (this.#cutAt === 'half-read' && this.#reader.pending.bytes >= HEADER_SIZE) this.#leaveAtCut('abort');
       }
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /**
+   * Between two messages, with a cut armed, looks ahead which one comes: it may have to stay unread. What has not come yet must
+   * not be read by chance, so there is nothing to do then. QEMU sends a header in one piece.
+   */
+  #cutBefore(): 'go on' | 'wait' | 'left' {
+    const watch = this.#o.cut?.();
+    if (!watch || this.#reader.pending.bytes > 0) return 'go on';
+    const header = this.#socket.peek(HEADER_SIZE);
+    if (header === 'again') return 'wait';
+    if (header === 'eof' || header.length < HEADER_SIZE) return 'go on';
+    this.#cutAt = watch.meet(nameOf('front-end', decodeHeader(header).request));
+    if (this.#cutAt !== 'before-read') return 'go on';
+    this.#leaveAtCut('abort');
+    return 'left';
+  }
+
+  /** Leaves at the cut; the peer is gone for whoever dials before QEMU can see it here. */
+  #leaveAtCut(how: Leave): void {
+    const watch = this.#o.cut!()!;
+    watch.fire();
+    this.#o.onCut?.();
+    const { unread } = this;
+    if (how !== 'abort') this.#socket.hangUp();
+    this.#end('peer', how, { cut: cutText(watch.cut), ...(how === 'abort' ? { unread } : {}) });
   }
 
   /** One message: recorded, then dealt with, unless a fault has it wait. */
@@ -306,6 +355,10 @@ export class Session {
         body: decoded ? toJson(decoded) : { bytes: payload.subarray(0, SHOWN).toString('hex') },
         fds: fds.length,
       });
+      if (this.#cutAt === 'after-read') {
+        this.#leaveAtCut('close');
+        return;
+      }
       const meeting = this.#faults.meet(name);
       const dealing = { ...message, name, spec, decoded, meeting };
       const pause = meeting.pause?.pause;
@@ -371,7 +424,10 @@ export class Session {
       const due: Due = reply
         ? { ...dealing, fds: reply.fds ?? [], answer: answerWith(request, reply.payload, false) }
         : (ack(handler ? 0n : 1n) ?? { ...dealing, fds: [] });
-      const answer = () => this.#commit(due.meeting.bends(due.answer), due);
+      const answer = () => {
+        this.#commit(due.meeting.bends(due.answer), due);
+        if (this.#cutAt === 'after-reply') this.#leaveAtCut('close');
+      };
       if (late === undefined) answer();
       else this.#late = setTimeout(answer, late);
     } finally {
@@ -398,9 +454,21 @@ export class Session {
     if (bend.leave) this.#leaveAtOnce('close');
   }
 
-  #reply({ request, name, spec, answer, fds }: Due, { payload = answer!.payload, fds: gifts = 0, cut }: Partial<Bend> = {}) {
+  #reply(
+    { request, name, spec, answer, fds }: Due,
+    { payload = answer!.payload, fds: gifts = 0, cut }: Partial<Bend> = {},
+  ) {
     if (this.#closed) return;
     const { flags, ack } = answer!;
+    const bytes = encodeMessage({ request, flags, payload });
+    const half = { 'half-header': HEADER_SIZE / 2, 'half-payload': HEADER_SIZE + payload.length / 2 }[
+      this.#cutAt as string
+    ];
+    if (half !== undefined) {
+      this.#socket.send(bytes.subarray(0, half), fds);
+      this.#leaveAtCut('half-message');
+      return;
+    }
     const ahead = this.unread;
     // Recorded before it is sent: what QEMU does on it must come after it in the timeline.
     this.#o.recorder.record({
@@ -417,7 +485,6 @@ export class Session {
       fds: fds.length + gifts,
       ...(ahead > 0 ? { ahead } : {}),
     });
-    const bytes = encodeMessage({ request, flags, payload });
     const extra = Array.from({ length: gifts }, () => EventFd.create());
     this.#socket.send(bytes.subarray(0, cut), [...fds, ...extra.map(({ fd }) => fd)]);
     for (const event of extra) event.close();
@@ -470,7 +537,7 @@ export class Session {
   #end(
     by: 'peer' | 'front-end',
     how: 'close' | 'abort' | 'half-message' | 'error' | 'eof' | 'reset',
-    more: { unread?: number; error?: string; code?: string } = {},
+    more: { unread?: number; error?: string; code?: string; cut?: string } = {},
   ): void {
     if (this.#closed) return;
     this.#closed = true;

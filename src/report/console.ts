@@ -58,6 +58,10 @@ export class ConsoleReporter implements Reporter {
     this.#timer.unref();
   }
 
+  onDiscovery({ variants }: { variants: number }): void {
+    this.#tally.total += variants;
+  }
+
   onVariantStart({ id }: { id: string }): void {
     this.#tally.started(id);
     this.#draw();

@@ -32,6 +32,10 @@ function text(event: Event): string {
       return `step ${event.index + 1} ${event.verb}${brief(event.params)}`;
     case 'step.end':
       return `step ${event.index + 1} ${event.verb} ${event.outcome}${event.reason ? `: ${event.reason}` : ''}`;
+    case 'phase.begin':
+      return event.cut === undefined ? 'phase begins' : `phase begins, the peer leaves at ${event.cut}`;
+    case 'phase.end':
+      return 'phase ends';
     case 'tester.trouble':
       return `trouble of the tester: ${event.what}${event.hint ? ` (${event.hint})` : ''}`;
     case 'peer.listen':
@@ -47,8 +51,9 @@ function text(event: Event): string {
     case 'session.open':
       return `session ${event.session} opens by ${event.by}, process ${event.pid}${extra(event)}`;
     case 'session.close': {
+      const cut = event.cut === undefined ? '' : ` at ${event.cut}`;
       const unread = event.unread ? `, ${plural(event.unread, 'byte')} of QEMU unread` : '';
-      return `session ${event.session} ends by ${event.by}: ${event.how}${unread}${event.error ? `: ${event.error}` : ''}${extra(event)}`;
+      return `session ${event.session} ends by ${event.by}: ${event.how}${cut}${unread}${event.error ? `: ${event.error}` : ''}${extra(event)}`;
     }
     case 'wire.recv':
       return `<- ${event.name}${bodyOf(event.body)}${withFds(event.fds)}${needReply(event.flags)} (session ${event.session})`;

@@ -29,13 +29,15 @@ const cells = (...texts: string[]) => texts.map((text, i) => (i === 0 ? text.pad
 export function renderOutages(results: readonly VariantResult[]): string[] {
   const rows = (['server', 'client'] as const).flatMap((role) => {
     const mine = results.filter((result) => result.role === role);
-    const row = <T>(all: readonly T[]) => ([title, pick]: Figure<T>): string[] => {
-      const values = all.map(pick).filter((ms): ms is Ms => ms !== undefined);
-      if (values.length === 0) return [];
-      values.sort((a, b) => a - b);
-      const [min, mid, max] = [values[0]!, median(values), values.at(-1)!].map(formatMs);
-      return [cells(`${role}  ${title}`, String(values.length), min!, mid!, max!)];
-    };
+    const row =
+      <T>(all: readonly T[]) =>
+      ([title, pick]: Figure<T>): string[] => {
+        const values = all.map(pick).filter((ms): ms is Ms => ms !== undefined);
+        if (values.length === 0) return [];
+        values.sort((a, b) => a - b);
+        const [min, mid, max] = [values[0]!, median(values), values.at(-1)!].map(formatMs);
+        return [cells(`${role}  ${title}`, String(values.length), min!, mid!, max!)];
+      };
     return [
       ...ofOutages.flatMap(row(mine.flatMap(({ outages }) => outages))),
       ...ofStalls.flatMap(row(mine.flatMap(({ stalls }) => stalls))),

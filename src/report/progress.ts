@@ -9,7 +9,7 @@ export class Tally {
 
   /** @param now milliseconds of a monotonic clock. */
   constructor(
-    readonly total: number,
+    public total: number,
     private readonly now: () => number,
     private readonly since = now(),
   ) {}

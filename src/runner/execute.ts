@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
+import type { ContractLevel } from '../contract/index.js';
 import { judgeAll, outages, stalls } from '../contract/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { type AccelChoice, QemuError, type QemuFacts } from '../qemu/index.js';
 import { Recorder, writeTimeline } from '../timeline/index.js';
+import { cutPoints } from './discover.js';
 import type { VariantResult } from './result.js';
 import { VariantStage } from './stage.js';
 import { decide, excerpt } from './verdict.js';
@@ -23,6 +25,8 @@ export interface Environment {
   /** The run's output folder, with TIMELINES in it. */
   out: string;
   testerVersion: string;
+  /** Requirements from this level up fail a variant. */
+  level: ContractLevel;
   signal: AbortSignal;
   /** The command that runs a variant again. */
   reproduce(variant: Variant): string;
@@ -42,12 +46,18 @@ export function resultOf(variant: Variant, environment: Pick<Environment, 'profi
   };
 }
 
+/** What came of a variant, and for a dry run the variants that it discovered. */
+export interface Execution {
+  result: VariantResult;
+  discovered: Variant[];
+}
+
 /**
  * Runs one variant from start to verdict and stores its timeline.
  * @param name of the timeline's file, without extension
  * @throws only what is a bug of the tester or trouble with the output folder
  */
-export async function execute(variant: Variant, name: string, environment: Environment): Promise<VariantResult> {
+export async function execute(variant: Variant, name: string, environment: Environment): Promise<Execution> {
   const recorder = new Recorder();
   const base = resultOf(variant, environment);
   const dir = await environment.makeDir();
@@ -70,16 +80,16 @@ export async function execute(variant: Variant, name: string, environment: Envir
   } catch (error) {
     if (!(error instanceof QemuError && error.code === 'ERR_QEMU_UNSUPPORTED')) throw error;
     const reason = error.message;
-    return { ...base, verdict: 'skip', reason, requirements: [], outages: [], stalls: [], durationMs: 0, excerpt: [] };
+    return { result: skipped(base, reason), discovered: [] };
   } finally {
     await dir.remove();
   }
   const timeline = recorder.timeline();
   const requirements = judgeAll(timeline);
-  const outcome = decide(timeline, requirements);
+  const outcome = decide(timeline, requirements, environment.level);
   const file = join(TIMELINES, `${name}.jsonl`);
   await writeTimeline(join(environment.out, file), timeline.events);
-  return {
+  const result: VariantResult = {
     ...base,
     ...outcome,
     requirements,
@@ -87,8 +97,15 @@ export async function execute(variant: Variant, name: string, environment: Envir
     stalls: stalls(timeline),
     durationMs: timeline.end,
     timeline: file,
-    excerpt: excerpt(timeline, requirements, outcome),
+    excerpt: excerpt(timeline, requirements, outcome, environment.level),
   };
+  const { discovery } = variant;
+  return { result, discovered: discovery ? cutPoints(timeline).map(discovery.with) : [] };
+}
+
+/** The result of a variant that was not run. */
+export function skipped(base: ReturnType<typeof resultOf>, reason: string): VariantResult {
+  return { ...base, verdict: 'skip', reason, requirements: [], outages: [], stalls: [], durationMs: 0, excerpt: [] };
 }
 
 /** A bug of ours, with the place it came from: it ends up in the reason of an inconclusive verdict. */

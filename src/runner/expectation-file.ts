@@ -12,11 +12,10 @@ import {
 } from '../cases/index.js';
 import { registry } from '../contract/index.js';
 import type { QemuFacts } from '../qemu/index.js';
-import { Expectations } from './expectations.js';
+import { Expectations, type KnownFailure } from './expectations.js';
 import { selectorOf } from './variant-selector.js';
 
-/** Only what a `must` breaks fails a variant. */
-const breakable = registry.filter(({ level }) => level === 'must').map(({ id }) => id) as [string, ...string[]];
+const breakable = registry.map(({ id }) => id) as [string, ...string[]];
 const requirements = z
   .array(z.enum(breakable))
   .refine((list) => new Set(list).size === list.length, 'no requirement twice');
@@ -143,31 +142,42 @@ function otherBuild({ build, source }: ExpectationFile, { versionText }: QemuFac
   return new CaseError('ERR_EXPECTED', source.at(['build'], 'key'), expected, `"${versionText}"`, hint);
 }
 
-/** @throws CatalogueError when an entry names no variant, or two name the same one */
+/**
+ * Two entries may name the same discovered variant, as nobody knows yet which there are: a later one is finer.
+ * @throws CatalogueError when an entry names no variant, or two name the same one
+ */
 function match({ source, expected }: ExpectationFile, variants: readonly Variant[]): Expectations {
   const errors: CaseError[] = [];
-  const entries = new Map<string, { entry: Entry; line: number }>();
+  const entries: KnownFailure[] = [];
   for (const [i, entry] of expected.entries()) {
     const place = source.at(['expected', i, 'case']);
     const selector = selectorOf(entry.case);
-    const own = variants.filter(selector.picks);
-    if (own.length === 0)
+    if (!variants.some(selector.mayPick))
       errors.push(
         new CaseError('ERR_EXPECTED', place, 'a variant of the catalogue', entry.case, selector.hint(variants)),
       );
-    const twice = own.find(({ id }) => entries.has(id));
-    if (twice)
+    const [twice, other] = named(entries, variants.filter(selector.picks));
+    if (twice && other)
       errors.push(
         new CaseError(
           'ERR_EXPECTED',
           place,
           'no variant that another entry names',
           twice.id,
-          `line ${entries.get(twice.id)!.line} names it too`,
+          `line ${other.line} names it too`,
         ),
       );
-    for (const { id } of own) entries.set(id, { entry, line: place.line });
+    entries.push({ entry, line: place.line, picks: selector.picks });
   }
   if (errors.length > 0) throw new CatalogueError(errors);
   return new Expectations(source.file, entries);
+}
+
+/** The first of the variants that an entry names already, and that entry. */
+function named(entries: readonly KnownFailure[], variants: readonly Variant[]): [Variant, KnownFailure] | [] {
+  for (const variant of variants) {
+    const entry = entries.find(({ picks }) => picks(variant));
+    if (entry) return [variant, entry];
+  }
+  return [];
 }

@@ -1,19 +1,27 @@
 import type { Variant } from '../cases/index.js';
+import { type ContractLevel, levels, registry } from '../contract/index.js';
 import type { Entry } from './expectation-file.js';
 import type { Expectation, VariantResult } from './result.js';
 import { breaks } from './verdict.js';
 
+/** An entry, with its line in the file and the variants that it names. */
+export interface KnownFailure {
+  entry: Entry;
+  line: number;
+  picks(variant: Variant): boolean;
+}
+
 /** The failures that are known of a QEMU, by variant. */
 export class Expectations {
-  readonly #entries: ReadonlyMap<string, { entry: Entry; line: number }>;
+  readonly #entries: readonly KnownFailure[];
 
   /**
    * @param file where they stand, as reports show it
-   * @param entries by variant id, each with its line in the file
+   * @param entries of several that name a variant the last one counts
    */
   constructor(
     readonly file: string,
-    entries: ReadonlyMap<string, { entry: Entry; line: number }>,
+    entries: readonly KnownFailure[],
   ) {
     this.#entries = entries;
   }
@@ -22,15 +30,25 @@ export class Expectations {
    * How a result stands to what is expected. Undefined when nothing is, when QEMU was not judged, and when all held that
    * breaks only sometimes.
    */
-  judge({ id }: Pick<Variant, 'id'>, result: Pick<VariantResult, 'verdict' | 'requirements'>): Expectation | undefined {
-    const known = this.#entries.get(id);
+  judge(
+    variant: Variant,
+    result: Pick<VariantResult, 'verdict' | 'requirements'>,
+    level: ContractLevel = 'must',
+  ): Expectation | undefined {
+    const known = this.#entries.findLast(({ picks }) => picks(variant));
     if (!known || result.verdict === 'skip' || result.verdict === 'inconclusive') return undefined;
     const { requirements: always, may, reason, reference } = known.entry;
-    const broken = breaks(result.requirements).map(({ requirement }) => requirement);
-    const held = always.filter((requirement) => !broken.includes(requirement));
+    const broken = breaks(result.requirements, level).map(({ requirement }) => requirement);
+    const held = always.filter((requirement) => weighs(requirement, level) && !broken.includes(requirement));
     const more = broken.filter((requirement) => ![...always, ...may].includes(requirement));
     if (held.length + more.length + broken.length === 0) return undefined;
     const state = more.length > 0 ? 'exceeded' : held.length > 0 ? 'stale' : 'met';
     return { state, place: `${this.file}:${known.line}`, reason, reference, broken, held, more };
   }
+}
+
+/** Whether what breaks a requirement fails a variant at all. */
+function weighs(id: string, from: ContractLevel): boolean {
+  const { level } = registry.find((requirement) => requirement.id === id)!;
+  return levels.indexOf(level) <= levels.indexOf(from);
 }

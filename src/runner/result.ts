@@ -1,4 +1,5 @@
-import type { Outage, Result, Stall } from '../contract/index.js';
+import type { Selection } from '../cases/index.js';
+import type { ContractLevel, Outage, Result, Stall } from '../contract/index.js';
 import type { Event, Ms, Role } from '../timeline/index.js';
 
 /** See the words in docs/architecture.md. */
@@ -87,6 +88,10 @@ export interface RunResult {
     profiles: string[];
     repeat: number;
     jobs: number;
+    /** quick, standard or full. */
+    selection: Selection;
+    /** Requirements from this level up failed a variant. */
+    level: ContractLevel;
   };
   summary: Summary;
   variants: VariantResult[];
@@ -107,6 +112,8 @@ export interface Reporter {
     expectations?: { file: string };
     out: string;
   }): void;
+  /** A dry run found so many further variants that will be run. */
+  onDiscovery?(found: { variants: number }): void;
   onVariantStart?(variant: { id: string }): void;
   onVariantEnd?(result: VariantResult): void;
   /** May write files; the run waits for it. */

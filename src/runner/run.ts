@@ -3,8 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
+import type { ContractLevel } from '../contract/index.js';
 import { type AccelChoice, haltBios, type QemuFacts, Workspace } from '../qemu/index.js';
-import { type Environment, execute, resultOf, TIMELINES } from './execute.js';
+import { type Environment, execute, resultOf, skipped, TIMELINES } from './execute.js';
 import type { Expectations } from './expectations.js';
 import { pool } from './pool.js';
 import type { Reporter, RunResult, Summary, VariantResult } from './result.js';
@@ -19,6 +20,8 @@ export function defaultJobs(): number {
 
 export interface RunOptions {
   variants: readonly Variant[];
+  /** Which of the variants that dry runs discover are run; without it all. */
+  wanted?(variant: Variant): boolean;
   /** Variants that this QEMU cannot run, with the reason. */
   skipped?: readonly { variant: Variant; reason: string }[];
   facts: QemuFacts;
@@ -29,6 +32,8 @@ export interface RunOptions {
   accel: AccelChoice;
   jobs: number;
   repeat: number;
+  /** Requirements from this level up fail a variant. */
+  level: ContractLevel;
   /** Ends the run at the first failure that is not expected. */
   failFast?: boolean;
   /** Existing or creatable folder for timelines and reports. */
@@ -54,7 +59,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const qemu = { path: facts.path, version: facts.version, versionText: facts.versionText };
   const expectations = options.expectations && { file: options.expectations.file };
   const jobs = plan(options.variants, options.repeat);
-  const skipped = options.skipped ?? [];
+  const unfit = options.skipped ?? [];
+  let found = 0;
   const results: { order: number; result: VariantResult }[] = [];
   const workspace = await Workspace.create();
   try {
@@ -68,12 +74,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
       makeDir: () => workspace.makeDir(),
       out,
       testerVersion: tester.version,
+      level: options.level,
       signal: end,
       reproduce: options.reproduce,
     };
     for (const reporter of reporters)
       reporter.onStart?.({
-        total: jobs.length + skipped.length,
+        total: jobs.length + unfit.length,
         jobs: options.jobs,
         qemu,
         ...(expectations && { expectations }),
@@ -83,29 +90,27 @@ export async function run(options: RunOptions): Promise<RunResult> {
       results.push({ order, result });
       for (const reporter of reporters) reporter.onVariantEnd?.(result);
     };
-    skipped.forEach(({ variant, reason }, i) => {
-      const base = resultOf(variant, environment);
-      report(jobs.length + i, {
-        ...base,
-        verdict: 'skip',
-        reason,
-        requirements: [],
-        outages: [],
-        stalls: [],
-        durationMs: 0,
-        excerpt: [],
-      });
+    unfit.forEach(({ variant, reason }, i) => {
+      report(jobs.length + i, skipped(resultOf(variant, environment), reason));
     });
-    const longestFirst = jobs.toSorted((a, b) => b.variant.minimumMs - a.variant.minimumMs);
-    await pool(longestFirst, options.jobs, end, async ({ variant, name, order }) => {
+    const perform = async (job: Job, add: (jobs: readonly Job[]) => void) => {
+      const { variant, name, order } = job;
       for (const reporter of reporters) reporter.onVariantStart?.({ id: variant.id });
-      const outcome = await execute(variant, name, environment);
-      const expectation = options.expectations?.judge(variant, outcome);
+      const { result: outcome, discovered } = await execute(variant, name, environment);
+      const expectation = options.expectations?.judge(variant, outcome, options.level);
       const result = { ...outcome, ...(expectation && { expectation }) };
+      const more = furtherJobs(
+        job,
+        discovered.filter((one) => options.wanted?.(one) ?? true),
+      );
+      found += more.length;
+      if (more.length > 0) for (const reporter of reporters) reporter.onDiscovery?.({ variants: more.length });
+      add(more);
       // Cut short, it says nothing; only what QEMU did before that counts.
       if (!end.aborted || result.verdict === 'fail') report(order, result);
       if (options.failFast && result.verdict === 'fail' && expectation?.state !== 'met') enough.abort();
-    });
+    };
+    await pool(jobs, options.jobs, end, perform, soonest);
   } finally {
     await workspace.close();
   }
@@ -121,7 +126,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     selection,
     summary,
     variants,
-    notRun: jobs.length + skipped.length - variants.length,
+    notRun: jobs.length + found + unfit.length - variants.length,
     interrupted: signal.aborted,
     exitCode: exitCode(summary, signal.aborted),
   };
@@ -133,19 +138,34 @@ interface Job {
   variant: Variant;
   /** Of its timeline file. */
   name: string;
+  /** What follows the variant's id in it: which repetition it is. */
+  suffix: string;
   /** Its place in the results: the catalogue's order, not the order of running. */
   order: number;
 }
 
 function plan(variants: readonly Variant[], repeat: number): Job[] {
-  return Array.from({ length: repeat }, (_, round) =>
-    variants.map((variant) => {
-      const suffix = repeat > 1 ? `.${round + 1}` : '';
-      return { variant, name: `${fileName(variant.id)}${suffix}` };
-    }),
-  )
+  return Array.from({ length: repeat }, (_, round) => {
+    const suffix = repeat > 1 ? `.${round + 1}` : '';
+    return variants.map((variant) => ({ variant, suffix, name: `${fileName(variant.id)}${suffix}` }));
+  })
     .flat()
     .map((job, order) => ({ ...job, order }));
+}
+
+/** What a dry run discovered stands right behind it. */
+function furtherJobs({ order, suffix }: Job, discovered: readonly Variant[]): Job[] {
+  return discovered.map((variant, i) => ({
+    variant,
+    suffix,
+    name: `${fileName(variant.id)}${suffix}`,
+    order: order + (i + 1) / (discovered.length + 1),
+  }));
+}
+
+/** Dry runs first, as nobody knows yet what they bring; then what waits longest. */
+function soonest({ variant: a }: Job, { variant: b }: Job): number {
+  return Number(b.discovery !== undefined) - Number(a.discovery !== undefined) || b.minimumMs - a.minimumMs;
 }
 
 /** A variant's id as a file name that every file system and CI artefact store takes: `a.b[c=1,d=2]` -> `a.b--c-1--d-2`. */

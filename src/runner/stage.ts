@@ -1,10 +1,19 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Burst, QemuGone, type Stage, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
+import {
+  type Burst,
+  CutOff,
+  QemuGone,
+  type Stage,
+  StepFailed,
+  StepTimeout,
+  type Variant,
+  verbs,
+} from '../cases/index.js';
 import { spent } from '../contract/index.js';
 import { Driver, DriverError, type StartChoice } from '../driver/index.js';
 import { listenUnix, OsError } from '../os/index.js';
-import { Peer, PeerError, type Profile } from '../peer/index.js';
+import { type Cut, cutText, Peer, PeerError, type Profile } from '../peer/index.js';
 import {
   type AccelChoice,
   commandLine,
@@ -71,6 +80,8 @@ export class VariantStage implements Stage {
   #interrupted: Promise<never>;
   #interrupt = () => {};
   #burst = 0;
+  /** The cut of the phase under way, if there is one. */
+  #cut: Cut | undefined;
 
   /** Records run.begin. @throws QemuError when the binary cannot run such a variant */
   constructor(options: StageOptions) {
@@ -129,12 +140,15 @@ export class VariantStage implements Stage {
     const { role, start, steps } = this.variant;
     if (role === 'server' || start === 'qemu-first') await this.#launch();
     for (const [index, { verb, params }] of steps.entries()) {
+      // What is left of a phase needs the peer that has left; its end ends the phase.
+      if (this.peer.cutFired && !(verb === 'phase' && params === 'end')) continue;
       this.recorder.record({ type: 'step.begin', index, verb, params: params as Json });
       const failure = await this.#attempt(verb, params);
       if (failure) {
-        const outcome = failure instanceof StepTimeout ? 'timeout' : 'failed';
+        const outcome = failure instanceof CutOff ? 'cut' : failure instanceof StepTimeout ? 'timeout' : 'failed';
         this.recorder.record({ type: 'step.end', index, verb, outcome, reason: failure.message });
-        return;
+        if (outcome !== 'cut') return;
+        continue;
       }
       this.recorder.record({ type: 'step.end', index, verb, outcome: 'done' });
       await this.#launch();
@@ -150,7 +164,7 @@ export class VariantStage implements Stage {
       // The schedule may go on past a quit that it sent; it ends with QEMU.
       if (error instanceof QemuGone && this.#quitSent) return undefined;
       if (error instanceof QemuGone) return new StepFailed(await this.#lastWords());
-      const known = [StepTimeout, StepFailed, QemuError, DriverError, PeerError, OsError];
+      const known = [CutOff, StepTimeout, StepFailed, QemuError, DriverError, PeerError, OsError];
       if (known.some((kind) => error instanceof kind)) return error as Error;
       throw error;
     }
@@ -239,6 +253,7 @@ export class VariantStage implements Stage {
   async until(what: string, test: () => boolean): Promise<void> {
     if (this.#gone) throw new QemuGone();
     if (test()) return;
+    if (this.peer.cutFired) throw new CutOff(what);
     let unlisten = () => {};
     const happened = new Promise<void>((resolve, reject) => {
       let asked = false;
@@ -246,6 +261,7 @@ export class VariantStage implements Stage {
         asked = false;
         if (this.#gone) reject(new QemuGone());
         else if (test()) resolve();
+        else if (this.peer.cutFired) reject(new CutOff(what));
       };
       // An event is recorded before it takes effect, so the question is asked after the callback that recorded it.
       unlisten = this.recorder.listen(() => {
@@ -402,6 +418,36 @@ export class VariantStage implements Stage {
     // A QEMU that quits is asked nothing more: 5.2 aborts over a command that comes in meanwhile.
     this.#heartbeat?.stop();
     this.#running().quit();
+  }
+
+  beginPhase(cut?: Cut): void {
+    this.#cut = cut;
+    if (cut) this.peer.arm(cut);
+    this.recorder.record({ type: 'phase.begin', ...(cut ? { cut: cutText(cut) } : {}) });
+  }
+
+  async endPhase(): Promise<void> {
+    if (this.#cut) await this.#cutCame(cutText(this.#cut));
+    else await this.#allSaid();
+    this.recorder.record({ type: 'phase.end' });
+    this.#cut = undefined;
+    this.peer.disarm();
+  }
+
+  /** A QEMU that ends without having come to the cut is no less a schedule that did not happen. */
+  async #cutCame(cut: string): Promise<void> {
+    try {
+      await this.until(`the cut ${cut}`, () => this.peer.cutFired);
+    } catch (error) {
+      throw error instanceof QemuGone ? new StepFailed(`QEMU ended before the cut ${cut}`) : error;
+    }
+  }
+
+  /** All that QEMU had to say in a phase is there: it answered after it or ended, and the peer has read everything. */
+  async #allSaid(): Promise<void> {
+    if (this.#quitSent) await this.#within(QUIT_DEADLINE_MS, this.#running().exited);
+    else await this.sample();
+    await this.#unlessGone(this.until('all messages read', () => (this.peer.session?.unread ?? 0) === 0));
   }
 
   async decoy(ms: Ms): Promise<void> {

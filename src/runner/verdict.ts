@@ -1,4 +1,4 @@
-import { judgeAll, type Requirement, registry } from '../contract/index.js';
+import { type ContractLevel, judgeAll, levels, type Requirement, registry } from '../contract/index.js';
 import { type Event, Timeline } from '../timeline/index.js';
 import type { FailKind, RequirementResult, Verdict } from './result.js';
 
@@ -11,12 +11,16 @@ export interface Outcome {
 
 const SEVERITY: readonly FailKind[] = ['crash', 'hang', 'violation'];
 
-/** The breaks of `must` requirements, worst first, in the contract's order within a kind. */
-export function breaks(results: readonly RequirementResult[]): (RequirementResult & { kind: FailKind })[] {
+/** The breaks of requirements from a level up, worst first, in the contract's order within a kind. */
+export function breaks(
+  results: readonly RequirementResult[],
+  from: ContractLevel = 'must',
+): (RequirementResult & { kind: FailKind })[] {
   const level = new Map(registry.map((requirement: Requirement) => [requirement.id, requirement.level]));
+  const counts = levels.slice(0, levels.indexOf(from) + 1);
   return results
     .flatMap((result) =>
-      result.judgement.outcome === 'break' && level.get(result.requirement) === 'must'
+      result.judgement.outcome === 'break' && counts.includes(level.get(result.requirement)!)
         ? [{ ...result, kind: result.judgement.kind }]
         : [],
     )
@@ -28,17 +32,17 @@ export function breaks(results: readonly RequirementResult[]): (RequirementResul
  * broken the contract before it began: that was not its doing, and may well be its cause. So does a schedule that did not
  * run to its end, unless a broken requirement explains it.
  */
-export function decide(timeline: Timeline, results: readonly RequirementResult[]): Outcome {
-  const [worst] = breaks(results);
+export function decide(timeline: Timeline, results: readonly RequirementResult[], level?: ContractLevel): Outcome {
+  const [worst] = breaks(results, level);
   if (worst?.kind === 'crash') return failed(worst);
   const trouble = timeline.first('tester.trouble');
   if (trouble) {
     const before = new Timeline(timeline.events.slice(0, trouble.seq));
-    const [earlier] = breaks(judgeAll(before));
+    const [earlier] = breaks(judgeAll(before), level);
     return earlier ? failed(earlier) : { verdict: 'inconclusive', reason: trouble.what };
   }
   if (worst) return failed(worst);
-  const stopped = timeline.first('step.end', (step) => step.outcome !== 'done');
+  const stopped = timeline.first('step.end', ({ outcome }) => outcome !== 'done' && outcome !== 'cut');
   if (stopped) {
     const reason = `step ${stopped.index + 1} (${stopped.verb}): ${stopped.reason ?? stopped.outcome}`;
     return { verdict: 'inconclusive', reason };
@@ -62,6 +66,7 @@ export function excerpt(
   timeline: Timeline,
   results: readonly RequirementResult[],
   { verdict, kind }: Outcome,
+  level?: ContractLevel,
 ): Event[] {
   if (verdict === 'pass' || verdict === 'skip') return [];
   // How slow the machine was is judged, and of no use to a reader.
@@ -72,7 +77,7 @@ export function excerpt(
     for (const event of events.slice(Math.max(0, at - AROUND), at + AROUND + 1))
       if (wanted.size < BREAK_EVENTS) wanted.add(event.seq);
   };
-  for (const { judgement } of breaks(results)) for (const seq of judgement.events) around(seq);
+  for (const { judgement } of breaks(results, level)) for (const seq of judgement.events) around(seq);
   for (const step of timeline.all('step.end')) if (step.outcome !== 'done') around(step.seq);
   for (const trouble of timeline.all('tester.trouble')) around(trouble.seq);
   if (kind === 'crash' || kind === 'hang' || wanted.size === 0) {

@@ -56,14 +56,29 @@ export interface StepBegin {
   params: Json;
 }
 
-/** It ended. `timeout` and `failed` make the variant inconclusive unless a requirement explains them. */
+/**
+ * It ended. `timeout` and `failed` make the variant inconclusive unless a requirement explains them. `cut`: what it waited
+ * for cannot come any more, because the peer left at the phase's cut.
+ */
 export interface StepEnd {
   type: 'step.end';
   index: number;
   verb: string;
-  outcome: 'done' | 'timeout' | 'failed';
+  outcome: 'done' | 'cut' | 'timeout' | 'failed';
   /** What was waited for and what was there instead. */
   reason?: string;
+}
+
+/** A phase of the schedule begins: from here on the messages of QEMU count for its cut. */
+export interface PhaseBegin {
+  type: 'phase.begin';
+  /** Where in it the peer leaves; absent in a dry run. */
+  cut?: string;
+}
+
+/** It ended, with all that QEMU had to say in it. */
+export interface PhaseEnd {
+  type: 'phase.end';
 }
 
 /** The tester's own trouble: never a verdict on QEMU. */
@@ -138,6 +153,8 @@ export interface SessionClose {
   /** The error, for `error`, with its code: `ERR_WIRE_...` and the like when the front-end sent what no front-end may send. */
   error?: string;
   code?: string;
+  /** The cut that ended it, as `SET_VRING_CALL.2.after-read`: message, which of that name in its phase, and where at it. */
+  cut?: string;
   extra?: true;
 }
 
@@ -500,6 +517,8 @@ export type EventBody =
   | RunEnd
   | StepBegin
   | StepEnd
+  | PhaseBegin
+  | PhaseEnd
   | Trouble
   | PeerListen
   | PeerUnlisten

@@ -28,7 +28,13 @@ export class ProcessWatch {
     const last = this.recorder.latest('proc.sample');
     const peak = settled ? peakMemory(this.pid) : undefined;
     if (settled || last?.fds !== fds || last.threads !== threads)
-      this.recorder.record({ type: 'proc.sample', fds, threads, ...(peak === undefined ? {} : { peak }), ...(settled ? { settled } : {}) });
+      this.recorder.record({
+        type: 'proc.sample',
+        fds,
+        threads,
+        ...(peak === undefined ? {} : { peak }),
+        ...(settled ? { settled } : {}),
+      });
   }
 
   stop(): void {

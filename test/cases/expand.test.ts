@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { expand } from '../../src/cases/expand.js';
+import type { Selection } from '../../src/cases/definition.js';
+import { expand, includes } from '../../src/cases/expand.js';
 import { loadCase } from '../../src/cases/load.js';
 import { missing } from '../../src/cases/needs.js';
-import type { Case } from '../../src/cases/types.js';
+import type { Case, Variant } from '../../src/cases/types.js';
 import { caseText, vocabulary } from './vocabulary.js';
 
 const everything = { roles: ['server', 'client'], machines: ['q35', 'pc', 'microvm'] } as const;
@@ -46,6 +47,48 @@ describe('expand', () => {
       ['server', 0],
       ['client', 1000],
     ]);
+  });
+});
+
+describe('a selection', () => {
+  const everywhere = (lines: string) =>
+    expand(load(`${lines}driver: none\nsteps: [{ traffic: $n }]`, { roles: '[server, client]' }), everything);
+  const by = (variants: Variant[], selection: Selection) =>
+    variants.filter((variant) => includes(selection, variant)).map(({ id }) => id.replace(/.*\[/, '['));
+
+  it('is standard unless said, on the usual machine', () => {
+    const variants = everywhere('matrix: { n: [1, 2] }\n');
+    expect(by(variants, 'quick')).toEqual([]);
+    expect(by(variants, 'standard')).toEqual([
+      '[role=server,n=1]',
+      '[role=server,n=2]',
+      '[role=client,n=1]',
+      '[role=client,n=2]',
+    ]);
+    expect(by(variants, 'full')).toHaveLength(12);
+  });
+
+  it('has what it names, and what the smaller ones have', () => {
+    const variants = everywhere(
+      'matrix: { n: [1, 2] }\nselections: { quick: [{ n: 2, role: client, machine: pc }], standard: [{ n: 1, role: "c*" }] }\n',
+    );
+    expect(by(variants, 'quick')).toEqual(['[role=client,n=2,machine=pc]']);
+    expect(by(variants, 'standard')).toEqual(['[role=client,n=1]', '[role=client,n=2,machine=pc]']);
+  });
+
+  it('has a dry run when it may have something that it discovers', () => {
+    const lines =
+      'matrix: { n: [1, 2], cut: discovered }\nselections: { quick: [{ n: 1, cut: "*_OWNER" }] }\n' +
+      'driver: none\nsteps: [{ traffic: $n }, { phase: { cut: $cut } }]';
+    const [dry, other] = expand(load(lines), { ...everything, machines: ['q35'] });
+    expect([dry!.selection, other!.selection]).toEqual(['quick', 'standard']);
+    const make = (value: string) => dry!.discovery!.with(value);
+    expect(make('SET_OWNER')).toMatchObject({
+      id: 'server.absence.example[n=1,cut=SET_OWNER]',
+      selection: 'quick',
+      params: { n: 1, cut: 'SET_OWNER' },
+    });
+    expect(make('SET_OTHER').selection).toBe('standard');
   });
 });
 

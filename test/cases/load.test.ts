@@ -85,6 +85,56 @@ describe('a valid case', () => {
     expect(points[1]!.steps.map(({ verb }) => verb)).toEqual(Array(3).fill(['restart', 'restart', 'await']).flat());
   });
 
+  it('writes steps out for the combinations that they are for', () => {
+    const { points } = load(
+      caseText(
+        [
+          'matrix: { phase: [start, stop, quit], n: [1, 2] }',
+          'driver: none',
+          'steps:',
+          '  - when: { phase: [start, "st*"], steps: [{ traffic: $n }] }',
+          '  - when:',
+          '      phase: quit',
+          '      n: 2',
+          '      steps: [{ peer: connect }, { when: { n: 1, steps: [{ await: ready }] } }]',
+          '  - await: handshake',
+          '',
+        ].join('\n'),
+      ),
+    );
+    const told = points.map(({ params, steps }) => [
+      Object.values(params).join(),
+      steps.map(({ verb }) => verb).join(),
+    ]);
+    expect(Object.fromEntries(told)).toEqual({
+      'start,1': 'traffic,await',
+      'start,2': 'traffic,await',
+      'stop,1': 'traffic,await',
+      'stop,2': 'traffic,await',
+      'quit,1': 'await',
+      'quit,2': 'peer,await',
+    });
+  });
+
+  it('with a key that is discovered has a dry run for each of the other combinations, and makes the rest when asked', () => {
+    const { points } = load(
+      caseText(
+        'matrix: { n: [1, 2], cut: discovered }\ndriver: none\nsteps: [{ phase: { cut: $cut } }, { traffic: $n }]\n',
+      ),
+    );
+    expect(points.map(({ params }) => params)).toEqual([
+      { n: 1, cut: 'none' },
+      { n: 2, cut: 'none' },
+    ]);
+    const { key, with: make } = points[1]!.discovery!;
+    expect(key).toBe('cut');
+    expect(make('SET_OWNER')).toMatchObject({
+      params: { n: 2, cut: 'SET_OWNER' },
+      steps: [{ params: { cut: 'SET_OWNER' } }, { params: 2 }],
+    });
+    expect(() => make('nonsense')).toThrow();
+  });
+
   it('leaves excluded combinations out', () => {
     const { points } = load(
       caseText(
@@ -224,6 +274,54 @@ describe('a mistake', () => {
       undefined,
     ],
     [
+      'a condition on an unknown key',
+      `matrix: { d: [none, linux] }\ndriver: $d\nsteps:\n  - when: { e: none, steps: [{ peer: connect }] }\n`,
+      'ERR_CASE_MATRIX',
+      BODY + 3,
+      13,
+      'did you mean d?',
+    ],
+    [
+      'a condition on an unknown value',
+      `matrix: { d: [none, linux] }\ndriver: $d\nsteps:\n  - when: { d: [none, bsd], steps: [{ peer: connect }] }\n`,
+      'ERR_CASE_MATRIX',
+      BODY + 3,
+      16,
+      undefined,
+    ],
+    [
+      'a condition without steps',
+      `matrix: { d: [none, linux] }\ndriver: $d\nsteps:\n  - when: { d: none }\n`,
+      'ERR_CASE_SHAPE',
+      BODY + 3,
+      11,
+      undefined,
+    ],
+    [
+      'a second discovered key',
+      'matrix: { a: discovered, b: discovered }\ndriver: none\nsteps: [{ phase: { cut: $a } }, { phase: { cut: $b } }]\n',
+      'ERR_CASE_MATRIX',
+      BODY,
+      29,
+      undefined,
+    ],
+    [
+      'a selection of an unknown value',
+      `matrix: { d: [none, linux] }\nselections: { quick: [{ d: bsd }] }\ndriver: $d\n${steps}`,
+      'ERR_CASE_MATRIX',
+      BODY + 1,
+      28,
+      undefined,
+    ],
+    [
+      'a selection of a machine that the case is not for',
+      `machines: [q35]\nselections: { quick: [{ machine: pc }] }\ndriver: none\n${steps}`,
+      'ERR_CASE_MATRIX',
+      BODY + 1,
+      34,
+      undefined,
+    ],
+    [
       'nothing left',
       `matrix: { d: [none] }\nexclude: [{ d: none }]\ndriver: $d\n${steps}`,
       'ERR_CASE_MATRIX',
@@ -275,7 +373,7 @@ describe('a mistake', () => {
   it('reads as one line', () => {
     const [error] = mistakes(caseText('driver: none\nsteps:\n  - pear: connect\n'));
     expect(error!.message).toBe(
-      'x.yaml:9:5: expected a verb: peer, await, traffic, restart, repeat, got "pear" (did you mean peer?)',
+      'x.yaml:9:5: expected a verb: peer, phase, await, traffic, restart, repeat, when, got "pear" (did you mean peer?)',
     );
   });
 

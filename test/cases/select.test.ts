@@ -45,6 +45,33 @@ describe('select', () => {
     expect(variantsHint('a.b[away=3s]', many)).toMatch(/^did you mean a\.b\[away=.*\? See `.* --variants a\.b`$/);
     expect(variantsHint('a.c', many)).toBeUndefined();
   });
+  describe('what only a dry run can discover', () => {
+    const named = (value: string): Variant => ({ id: `s.m[cut=${value},machine=pc]`, caseId: 's.m' }) as Variant;
+    const dry = {
+      ...named('none'),
+      discovery: {
+        key: 'cut',
+        with: (value: string) => {
+          if (!value.startsWith('SET_')) throw new Error('no cut');
+          return named(value);
+        },
+      },
+    } as Variant;
+    const all = [...variants, dry];
+
+    it('is made when its whole id is given, without the dry run', () => {
+      expect(select(all, ['s.m[cut=SET_OWNER.1.after-read,machine=pc]', 'quit']).map(({ id }) => id)).toEqual([
+        'quit.away',
+        's.m[cut=SET_OWNER.1.after-read,machine=pc]',
+      ]);
+    });
+    it.each(['s.m[cut=GET.1,machine=pc]', 's.m[cut=SET_OWNER.1]', 's.m[cut=,machine=pc]'])('%s is nothing', (id) => {
+      expect(() => select(all, [id])).toThrow(SelectorError);
+    });
+    it('a case is its dry run', () => {
+      expect(select(all, ['s.m'])).toEqual([dry]);
+    });
+  });
   it('takes every other character literally', () => {
     expect(picks('server.absence.short[away=3*', variants[1]!)).toBe(true);
     expect(picks('quit?away*', variants[3]!)).toBe(false);

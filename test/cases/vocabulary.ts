@@ -9,6 +9,7 @@ const verb = (name: string, schema: z.ZodType): Verb => ({ name, help: `Does ${n
 export const vocabulary: Vocabulary = {
   verbs: [
     verb('peer', z.literal('connect')),
+    verb('phase', z.strictObject({ cut: z.string().regex(/^(none|SET_\w+)$/, 'a cut') })),
     verb('await', z.enum(['ready', 'handshake'])),
     verb('traffic', z.union([z.int().min(1), z.strictObject({ packets: z.int().min(1), 'in-flight': z.boolean() })])),
     verb(

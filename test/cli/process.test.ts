@@ -24,9 +24,10 @@ let tmp: string;
 let out: string;
 let child: ChildProcess | undefined;
 
+// A compiler takes as long as the machine lets it.
 beforeAll(() => {
   execFileSync('npm', ['run', '--silent', 'build']);
-});
+}, 600_000);
 beforeEach(() => {
   tmp = mkdtempSync(join(tmpdir(), 'vr-'));
   out = mkdtempSync(join(tmpdir(), 'vr-out-'));

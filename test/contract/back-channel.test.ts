@@ -48,7 +48,14 @@ describe("R37 the back-end's requests are answered", () => {
   it('breaks when it comes late, less what a peer kept QEMU waiting', () => {
     const late = waiting.plus({ ...answer, t: ready + 1500 });
     expectBreak('R37', late, 'violation', /answer to BACKEND_IOTLB_MSG came only after 1490 ms/);
-    const fault = { type: 'peer.fault', session: 1, fault: 'late', what: '600 ms late', by: 600, t: ready + 20 } as const;
+    const fault = {
+      type: 'peer.fault',
+      session: 1,
+      fault: 'late',
+      what: '600 ms late',
+      by: 600,
+      t: ready + 20,
+    } as const;
     expectHold('R37', late.plus(fault));
   });
 

@@ -26,7 +26,12 @@ describe('QEMU cannot go on from what its peer did wrong', () => {
     const unread = until(good, t - 0.05).stretch(t + 1, 2000);
     expectBreak('R7', unread, 'hang', /session 2 got no message/);
     expectHold('R7', unread.plus(fault(t, { fault: 'silent', spoils: 'all' })));
-    expectBreak('R7', unread.plus(fault(t + 1500, { fault: 'silent', spoils: 'all' })), 'violation', /after 1\d\d\d ms/);
+    expectBreak(
+      'R7',
+      unread.plus(fault(t + 1500, { fault: 'silent', spoils: 'all' })),
+      'violation',
+      /after 1\d\d\d ms/,
+    );
     expectHold('M1', unread.plus(fault(t, { fault: 'silent', spoils: 'all' })), /3 connections/);
   });
 
@@ -39,7 +44,10 @@ describe('QEMU cannot go on from what its peer did wrong', () => {
 
   it('R18: an answer in its place ends the wait, and a spoilt one is no reason to blame QEMU for closing', () => {
     const { t } = of(good, 2, 'GET_QUEUE_NUM');
-    const closed = until(good, t + 0.15).with('session.close', ({ session }) => session === 2, { by: 'front-end', how: 'eof' });
+    const closed = until(good, t + 0.15).with('session.close', ({ session }) => session === 2, {
+      by: 'front-end',
+      how: 'eof',
+    });
     expectBreak('R18', closed, 'violation', /QEMU closed session 2 after GET_QUEUE_NUM/);
     expectHold('R18', closed.plus(fault(t + 0.05, { spoils: 'stream' })));
   });
@@ -110,7 +118,11 @@ describe('what a peer is late with does not count', () => {
 describe('R5 counts what is alike', () => {
   const counted = (counts: number[]) => {
     let n = 0;
-    return good.with('proc.sample', () => true, () => ({ fds: counts[n++]! }));
+    return good.with(
+      'proc.sample',
+      () => true,
+      () => ({ fds: counts[n++]! }),
+    );
   };
 
   it('a session without the channel for requests has a descriptor less', () => {

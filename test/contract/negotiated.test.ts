@@ -20,7 +20,12 @@ describe('R30 QEMU sends nothing that was not negotiated', () => {
   it('breaks when the feature was acked on the connection before only', () => {
     const status = /session 2: GET_STATUS .* needs VHOST_USER_PROTOCOL_F_STATUS, which was not acked/;
     expectBreak('R30', without(good, 1n << 16n), 'violation', status);
-    expectBreak('R30', without(good, 1n << 5n), 'violation', /SET_BACKEND_REQ_FD .* needs VHOST_USER_PROTOCOL_F_BACKEND_REQ/);
+    expectBreak(
+      'R30',
+      without(good, 1n << 5n),
+      'violation',
+      /SET_BACKEND_REQ_FD .* needs VHOST_USER_PROTOCOL_F_BACKEND_REQ/,
+    );
     expectBreak('R30', without(good, 1n), 'violation', /GET_QUEUE_NUM .* needs VHOST_USER_PROTOCOL_F_MQ/);
   });
 

@@ -86,7 +86,13 @@ describe('R2 the control plane answers unless a peer keeps QEMU waiting', () => 
       expectBreak('R2', beat(good, loss.t + 900 - stalled.sent), 'hang', /silent for 1[34]\d\d ms/));
 
     it('excuses one that reads nothing, or left half of a request on the other channel', () => {
-      const fault = { t: loss.t - 500, type: 'peer.fault', session: 1, fault: 'deaf', what: 'reads nothing any more' } as const;
+      const fault = {
+        t: loss.t - 500,
+        type: 'peer.fault',
+        session: 1,
+        fault: 'deaf',
+        what: 'reads nothing any more',
+      } as const;
       expectHold('R2', beat(good.plus({ ...fault, spoils: 'all' }), loss.t + 900 - stalled.sent));
       const half = good.plus({ ...fault, spoils: 'channel', half: true });
       expectHold('R2', beat(half, loss.t + 900 - stalled.sent));

@@ -58,10 +58,16 @@ describe('R29 QEMU keeps a back-end that suffices, and refuses one that does not
   ])('one that lacks %s', (_what, name, value, why) => {
     const lacking = answering(good, name, value);
 
-    it('holds when QEMU closes it', () => expectHold('R29', refused(lacking), new RegExp(`refused 1: .*${why.source}`)));
+    it('holds when QEMU closes it', () =>
+      expectHold('R29', refused(lacking), new RegExp(`refused 1: .*${why.source}`)));
 
     it('breaks when QEMU starts a ring', () =>
-      expectBreak('R29', lacking, 'violation', new RegExp(`started ring 0 in session 2, whose back-end .*${why.source}`)));
+      expectBreak(
+        'R29',
+        lacking,
+        'violation',
+        new RegExp(`started ring 0 in session 2, whose back-end .*${why.source}`),
+      ));
 
     it('breaks when QEMU keeps it without rings', () => {
       const idle = lacking.without('ring.start', ({ session }) => session === 2).stretch(loss2(lacking), 2000);
@@ -70,7 +76,10 @@ describe('R29 QEMU keeps a back-end that suffices, and refuses one that does not
   });
 
   it('does not count features of a driver whose rings never ran before, but lets QEMU refuse', () => {
-    const unused = answering(good, 'GET_FEATURES', OFFERED & ~(1n << 15n)).without('ring.start', ({ session }) => session === 1);
+    const unused = answering(good, 'GET_FEATURES', OFFERED & ~(1n << 15n)).without(
+      'ring.start',
+      ({ session }) => session === 1,
+    );
     expectHold('R29', unused, /kept 2 connections/);
     expectHold('R29', refused(unused));
   });
@@ -102,7 +111,12 @@ describe('R29 QEMU keeps a back-end that suffices, and refuses one that does not
     };
 
     it('must hold every region that QEMU gave to a back-end before', () => {
-      expectBreak('R29', slots(32n, 1n), 'violation', /started ring 0 in session 2, whose back-end has 1 of 2 memory slots/);
+      expectBreak(
+        'R29',
+        slots(32n, 1n),
+        'violation',
+        /started ring 0 in session 2, whose back-end has 1 of 2 memory slots/,
+      );
       expectHold('R29', refused(slots(32n, 1n)));
     });
 
@@ -134,4 +148,5 @@ describe('R29 QEMU keeps a back-end that suffices, and refuses one that does not
 });
 
 /** When the second session has had its rings. */
-const loss2 = (story: Story): number => story.find('wire.recv', ({ session, name }) => session === 2 && name === 'SET_VRING_CALL', -1).t + 0.05;
+const loss2 = (story: Story): number =>
+  story.find('wire.recv', ({ session, name }) => session === 2 && name === 'SET_VRING_CALL', -1).t + 0.05;

@@ -59,7 +59,16 @@ describe('R36 what breaks the protocol is not taken for an answer', () => {
   it('holds when the rings are started by another start, or were before', () => {
     // The status is asked for again after the rings: they run already.
     const { t } = asked(good, 'SET_VRING_CALL', -1);
-    const last = { type: 'wire.recv', session: 2, index: 99, request: 40, flags: 1, size: 0, body: {}, fds: 0 } as const;
+    const last = {
+      type: 'wire.recv',
+      session: 2,
+      index: 99,
+      request: 40,
+      flags: 1,
+      size: 0,
+      body: {},
+      fds: 0,
+    } as const;
     const late = good.plus({ ...last, t: t + 0.15, name: 'GET_STATUS' });
     const fault = { type: 'peer.fault', session: 2, fault: 'header', what: 'wrong', ...answer } as const;
     expectHold('R36', late.plus({ ...fault, t: t + 0.16, message: 'GET_STATUS' }));
@@ -94,7 +103,12 @@ describe('R36 what breaks the protocol is not taken for an answer', () => {
         'violation',
         /GET_STATUS .* and QEMU started ring 0/,
       );
-      expectBreak('R36', spoilt(good, 'SET_OWNER', { ...stream, bytes: status }), 'violation', /GET_FEATURES .* completed/);
+      expectBreak(
+        'R36',
+        spoilt(good, 'SET_OWNER', { ...stream, bytes: status }),
+        'violation',
+        /GET_FEATURES .* completed/,
+      );
     });
 
     it('do not speak for a ring that the peer starts when it gets the kick', () => {
@@ -123,13 +137,21 @@ describe('R36 what breaks the protocol is not taken for an answer', () => {
   });
 
   it('breaks when QEMU takes memory for a size that nobody sends', () => {
-    const huge = stopped(spoilt(good, 'GET_FEATURES', { ...answer, announces: 0xffff_ffff, half: true }), 'GET_FEATURES');
+    const huge = stopped(
+      spoilt(good, 'GET_FEATURES', { ...answer, announces: 0xffff_ffff, half: true }),
+      'GET_FEATURES',
+    );
     const grown = (peak: number) =>
       huge
         .with('proc.sample', () => true, { peak: 500 << 20 })
         .with('proc.sample', (e) => e.t > asked(good, 'GET_FEATURES').t, { peak });
     expectHold('R36', grown(900 << 20));
-    expectBreak('R36', grown(4600 * 2 ** 20), 'violation', /QEMU took 4100 MiB after a header announced 4294967295 bytes/);
+    expectBreak(
+      'R36',
+      grown(4600 * 2 ** 20),
+      'violation',
+      /QEMU took 4100 MiB after a header announced 4294967295 bytes/,
+    );
     expectHold('R36', huge);
   });
 });

@@ -46,7 +46,9 @@ async function main(): Promise<number> {
   for (const one of unpacked) {
     say(`running the suite on QEMU ${one.version} of ${one.name}`);
     const suite = [process.execPath, tester];
-    const result = await runSuite({ suite, qemu: one.qemu, jobs: options.jobs, dir: join(out, one.suite), signal });
+    const { selection, jobs } = options;
+    const dir = join(out, one.suite);
+    const result = await runSuite({ suite, selection, qemu: one.qemu, jobs, dir, signal });
     if (!result) throw new Interrupted();
     if (!result.expectations) say(`there is no expectation file for ${result.qemu.versionText}: every failure counts`);
     say(`  ${countsOf(result)}`);

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { isSelection, type Selection, selections } from '../../src/cases/definition.js';
 import { Trouble } from '../mutants/trouble.js';
 import { type Release, releases } from './releases.js';
 
@@ -9,10 +10,11 @@ const JOBS_PER_CORE = 8;
 
 export const HELP = `usage: make matrix [RELEASES="trixie sid"] [ARGS="options"]
 
-Unpacks the QEMU of Debian releases into the cache, runs the whole suite on each, and writes one table.
+Unpacks the QEMU of Debian releases into the cache, runs the suite on each, and writes one table.
 Releases: ${releases.map(({ suite }) => suite).join(', ')}; without one, all of them.
 
   --mirror SUITE=URL  another archive for a release; may be given several times [the host's mirror of Debian]
+  --selection NAME    what of the catalogue is run: ${selections.join(', ')} [standard]
   --jobs N            variants side by side [${JOBS_PER_CORE} per core]
   --out DIR           folder for reports; each matrix makes its own in it [reports]
   --help              this text
@@ -25,6 +27,7 @@ export interface Options {
   releases: readonly Release[];
   /** By suite. */
   mirrors: ReadonlyMap<string, string>;
+  selection: Selection;
   jobs: number;
   /** Absolute. */
   out: string;
@@ -38,10 +41,13 @@ export function parseOptions(args: readonly string[], cwd: string): Options | un
   const jobs = values.jobs === undefined ? JOBS_PER_CORE * availableParallelism() : Number(values.jobs);
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new Trouble(`--jobs takes a whole number from 1 up, not ${values.jobs}`);
+  const { selection = 'standard' } = values;
+  if (!isSelection(selection)) throw new Trouble(`--selection takes ${selections.join(', ')}, not ${selection}`);
   if (values.out === '') throw new Trouble('--out needs a value, not an empty one');
   return {
     releases: releases.filter(({ suite }) => positionals.length === 0 || positionals.includes(suite)),
     mirrors: new Map((values.mirror ?? []).map(mirror)),
+    selection,
     jobs,
     out: resolve(cwd, values.out ?? 'reports'),
   };
@@ -52,7 +58,13 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
-      options: { mirror: { type: 'string', multiple: true }, jobs: text, out: text, help: { type: 'boolean' } },
+      options: {
+        mirror: { type: 'string', multiple: true },
+        selection: text,
+        jobs: text,
+        out: text,
+        help: { type: 'boolean' },
+      },
       allowPositionals: true,
     });
   } catch (error) {

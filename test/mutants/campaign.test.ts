@@ -26,6 +26,8 @@ async function stage(over: Partial<CampaignOptions> = {}): Promise<FakeSuite & {
     qemu: fake.qemu,
     out: fake.out,
     defects,
+    selection: 'standard',
+    failFast: false,
     jobs: 32,
     keepTimelines: false,
     signal: new AbortController().signal,
@@ -68,6 +70,24 @@ describe('a campaign', () => {
     ]);
   });
 
+  it('runs what a quick selection missed with the standard one, against what fails in that without a defect', async () => {
+    const { options, answer, out } = await stage({ selection: 'quick', failFast: true });
+    const onResult = ({ id, runs }: DefectResult) => {
+      if (id !== 'a.missed' || runs !== 1) return;
+      // The standard selection has one more variant that fails anyway, and one that sees the defect.
+      for (const name of ['installed', 'no-defect'])
+        answer(name, runOf([fails('known'), fails('slow'), passes('other')]));
+      answer('a.missed', runOf([fails('known'), fails('slow'), fails('other')]));
+    };
+    const came = await campaign({ ...options, onResult });
+    expect(came?.results.at(-1)).toMatchObject({ verdict: 'caught', caughtBy: { R1: ['other'] } });
+    expect(came?.unfit).toEqual(['known', 'slow']);
+    expect((await readdir(out)).filter((name) => name.startsWith('no-defect')).sort()).toEqual([
+      'no-defect-quick',
+      'no-defect-standard',
+    ]);
+  });
+
   it.each([
     [false, ['qemu', 'results.json', 'tester.log']],
     [true, ['qemu', 'results.json', 'tester.log', 'timelines']],
@@ -82,7 +102,7 @@ describe('a campaign', () => {
     const { options, answer, out } = await stage();
     answer('no-defect', runOf([fails('known'), fails('other')]));
     await expect(campaign(options)).rejects.toThrow(/^without a defect other is fail on .*, pass on /);
-    expect((await readdir(out)).sort()).toEqual(['installed', 'no-defect']);
+    expect((await readdir(out)).sort()).toEqual(['installed-standard', 'no-defect-standard']);
   });
 
   it('keeps what was through when it is interrupted, and ends what runs', async () => {

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Selection } from '../../src/cases/index.js';
 import type { RunResult } from '../../src/runner/index.js';
 import { pool } from '../../src/runner/pool.js';
 import { findings } from './catches.js';
@@ -15,6 +16,10 @@ export interface CampaignOptions extends Pick<SuiteRunOptions, 'suite' | 'signal
   /** The QEMU that has all the defects. */
   qemu: string;
   defects: readonly Defect[];
+  /** What of the catalogue runs against each defect. */
+  selection: Selection;
+  /** Ends a run at its first failure: quicker, and only the score can be told. */
+  failFast: boolean;
   /** Variants side by side, over all runs of the suite. */
   jobs: number;
   /** Existing folder; each run gets a folder of its own in it. */
@@ -37,7 +42,7 @@ export interface Campaign {
 
 /**
  * Runs the suite against each defect, several at a time, after it was seen that without a defect the build behaves as the
- * installed QEMU. What was missed is run once more, alone.
+ * installed QEMU. What was missed is run once more, alone, with the standard selection at least.
  * @returns undefined when interrupted before the first defect
  * @throws Trouble, the file system's error
  */
@@ -49,34 +54,55 @@ export async function campaign(options: CampaignOptions): Promise<Campaign | und
   const ender = new AbortController();
   const either = AbortSignal.any([signal, ender.signal]);
   setMaxListeners(width + 10, either);
-  const suiteRun = (name: string, of: Pick<SuiteRunOptions, 'qemu' | 'defect'>) =>
+  const suiteRun = (name: string, of: Pick<SuiteRunOptions, 'qemu' | 'defect' | 'selection' | 'failFast'>) =>
     runSuite({ ...of, suite: options.suite, jobs: each, dir: join(out, name), signal: either }).catch(
       (error: unknown) => {
         ender.abort();
         throw error;
       },
     );
-  const baselines = await Promise.all([suiteRun('installed', {}), suiteRun('no-defect', { qemu })]);
-  const [installed, none] = baselines;
-  if (!installed || !none) return undefined;
-  const unfit = baseline(installed, none);
+  const without = async (selection: Selection): Promise<Baseline | undefined> => {
+    const [installed, none] = await Promise.all([
+      suiteRun(`installed-${selection}`, { selection }),
+      suiteRun(`no-defect-${selection}`, { qemu, selection }),
+    ]);
+    return installed && none && { qemu: none.qemu, unfit: baseline(installed, none) };
+  };
+  const first = await without(options.selection);
+  if (!first) return undefined;
   const results = new Map<string, DefectResult>();
-  const examine = async (defect: Defect, runs: DefectResult['runs']) => {
+  const examine = async (
+    defect: Defect,
+    runs: DefectResult['runs'],
+    selection: Selection,
+    unfit: readonly string[],
+  ) => {
     const dir = join(out, defect.id);
     await rm(dir, { recursive: true, force: true });
-    const run = await suiteRun(defect.id, { qemu, defect: defect.id });
+    const { failFast } = options;
+    const run = await suiteRun(defect.id, { qemu, defect: defect.id, selection, failFast });
     if (!run) return rm(dir, { recursive: true });
     const result = resultOf(defect, await findings(run, new Set(unfit), dir), run.durationMs, runs);
     if (result.verdict === 'caught' && !options.keepTimelines) await rm(join(dir, 'timelines'), { recursive: true });
     results.set(defect.id, result);
     options.onResult(result, results.size);
   };
-  await pool(defects, width, signal, (defect) => examine(defect, 1));
+  await pool(defects, width, signal, (defect) => examine(defect, 1, options.selection, first.unfit));
   // Bounds are judged after subtracting what the machine took: the load of other runs can hide a defect.
   const again = defects.filter(({ id }) => escapedSoFar(results.get(id)));
-  await pool(again, 1, signal, (defect) => examine(defect, 2));
-  return { qemu: { ...none.qemu, path: qemu }, unfit, results: defects.flatMap(({ id }) => results.get(id) ?? []) };
+  const wider = options.selection === 'quick' ? 'standard' : options.selection;
+  const second = again.length > 0 && wider !== options.selection ? await without(wider) : first;
+  if (second) await pool(again, 1, signal, (defect) => examine(defect, 2, wider, second.unfit));
+  const unfit = [...new Set([...first.unfit, ...(second?.unfit ?? [])])];
+  return {
+    qemu: { ...first.qemu, path: qemu },
+    unfit,
+    results: defects.flatMap(({ id }) => results.get(id) ?? []),
+  };
 }
+
+/** What is seen without a defect. */
+type Baseline = Pick<Campaign, 'qemu' | 'unfit'>;
 
 const escapedSoFar = (result: DefectResult | undefined) => result !== undefined && escaped(result);
 

@@ -58,6 +58,7 @@ if (!existsSync(file)) {
       resolve();
     }
   });
+  console.error(args.join(' '));
   if (said) console.error(said);
   if (result.variants) {
     const out = option('--out') + '/2026-01-02T03-04-05';

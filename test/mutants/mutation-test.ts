@@ -20,7 +20,7 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const { qemu, jobs, keepTimelines, selectors } = options;
+  const { qemu, selection, failFast, jobs, keepTimelines, selectors } = options;
   const defects = selectDefects(await loadDefects(), selectors);
   await demand(qemu, 'execute', 'make mutants builds it');
   await demand(tester, 'read', 'make build compiles it');
@@ -32,12 +32,25 @@ async function main(): Promise<number> {
   say(`${count(defects.length, 'defect')} of ${qemu}, reports in ${out}`);
   const suite = [process.execPath, tester];
   const onResult = (result: DefectResult, done: number) => say(`${done}/${defects.length}  ${told(result)}`);
-  const came = await campaign({ suite, qemu, defects, jobs, out, keepTimelines, signal, onResult });
+  const came = await campaign({
+    suite,
+    qemu,
+    defects,
+    selection,
+    failFast,
+    jobs,
+    out,
+    keepTimelines,
+    signal,
+    onResult,
+  });
   const { report, table } = await writeReport(out, {
     startedAt: started.toISOString(),
     durationMs: Date.now() - started.getTime(),
     ...(came && { qemu: came.qemu }),
     selectors,
+    selection,
+    failFast,
     jobs,
     unfit: came?.unfit ?? [],
     wanted: defects.length,

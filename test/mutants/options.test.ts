@@ -12,6 +12,8 @@ describe('the command line', () => {
   it('has defaults for all but the QEMU', () =>
     expect(parse('--qemu', 'q')).toEqual({
       qemu: '/here/q',
+      selection: 'standard',
+      failFast: false,
       jobs: 24 * availableParallelism(),
       out: '/here/reports',
       keepTimelines: false,
@@ -19,8 +21,24 @@ describe('the command line', () => {
     }));
 
   it('takes options and defects', () =>
-    expect(parse('a.b', '--qemu=/q', '--jobs', '4', '--out', 'o', '--keep-timelines', 'c')).toEqual({
+    expect(
+      parse(
+        'a.b',
+        '--qemu=/q',
+        '--selection',
+        'quick',
+        '--fail-fast',
+        '--jobs',
+        '4',
+        '--out',
+        'o',
+        '--keep-timelines',
+        'c',
+      ),
+    ).toEqual({
       qemu: '/q',
+      selection: 'quick',
+      failFast: true,
       jobs: 4,
       out: '/here/o',
       keepTimelines: true,
@@ -32,6 +50,7 @@ describe('the command line', () => {
   it.each([
     [[], '--qemu is missing'],
     [['--qemu'], "Option '--qemu <value>' argument missing"],
+    [['--qemu', 'q', '--selection', 'all'], '--selection takes quick, standard, full, not all'],
     [['--qemu', 'q', '--job', '3'], "Unknown option '--job'"],
     [['--qemu', 'q', '--jobs', '0'], '--jobs takes a whole number from 1 up, not 0'],
     [['--qemu', 'q', '--jobs', 'many'], '--jobs takes a whole number from 1 up, not many'],

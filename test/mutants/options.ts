@@ -4,6 +4,7 @@ import { access } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { isSelection, type Selection, selections } from '../../src/cases/definition.js';
 import type { Defect } from './score.js';
 import { DEFECT_VARIABLE } from './suite-run.js';
 import { Trouble } from './trouble.js';
@@ -17,6 +18,8 @@ Runs the suite against each defect of the defective QEMU and prints what caught 
 A DEFECT is an id or its first components; without one all are run.
 
   --qemu BINARY     the defective QEMU (make mutants prints its path)
+  --selection NAME  what of the catalogue runs against each: ${selections.join(', ')} [standard]
+  --fail-fast       end each run at its first failure: quicker, and only the score is told
   --jobs N          variants side by side, over all runs of the suite [${JOBS_PER_CORE} per core]
   --out DIR         folder for reports; each run makes its own in it [reports]
   --keep-timelines  keep the timelines of defects that were caught, too
@@ -28,6 +31,8 @@ exit code: 0 every defect was caught or is listed with a reason; 1 one was misse
 
 export interface Options {
   qemu: string;
+  selection: Selection;
+  failFast: boolean;
   jobs: number;
   /** Absolute. */
   out: string;
@@ -43,9 +48,13 @@ export function parseOptions(args: readonly string[], cwd: string): Options | un
   const jobs = values.jobs === undefined ? JOBS_PER_CORE * availableParallelism() : Number(values.jobs);
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new Trouble(`--jobs takes a whole number from 1 up, not ${values.jobs}`);
+  const { selection = 'standard' } = values;
+  if (!isSelection(selection)) throw new Trouble(`--selection takes ${selections.join(', ')}, not ${selection}`);
   if (values.out === '') throw new Trouble('--out needs a value, not an empty one');
   return {
     qemu: resolve(cwd, values.qemu),
+    selection,
+    failFast: values['fail-fast'] ?? false,
     jobs,
     out: resolve(cwd, values.out ?? 'reports'),
     keepTimelines: values['keep-timelines'] ?? false,
@@ -59,7 +68,15 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
-      options: { qemu: text, jobs: text, out: text, 'keep-timelines': flag, help: flag },
+      options: {
+        qemu: text,
+        selection: text,
+        'fail-fast': flag,
+        jobs: text,
+        out: text,
+        'keep-timelines': flag,
+        help: flag,
+      },
       allowPositionals: true,
     });
   } catch (error) {

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Selection } from '../../src/cases/index.js';
 import type { RunResult } from '../../src/runner/index.js';
 import type { Ms } from '../../src/timeline/index.js';
 import { type DefectResult, escaped, type RequirementWorth, scoreOf, stale, worthOf } from './score.js';
@@ -15,6 +16,9 @@ export interface MutationReport {
   qemu?: RunResult['qemu'];
   /** The selection as given on the command line; empty for all defects. */
   selectors: string[];
+  selection: Selection;
+  /** Each run ended at its first failure: what else would have caught a defect is not known. */
+  failFast: boolean;
   /** Variants side by side, over all runs of the suite. */
   jobs: number;
   /** Variants that fail without a defect and were left out of the judgement. */
@@ -35,7 +39,7 @@ export type Measured = Omit<MutationReport, 'schema' | 'score' | 'requirements' 
 
 /** Writes `results.json` and `table.md`. @returns the report, and the table as text. @throws the file system's error */
 export async function writeReport(out: string, measured: Measured): Promise<{ report: MutationReport; table: string }> {
-  const { defects, wanted, interrupted } = measured;
+  const { defects, wanted, failFast, interrupted } = measured;
   const report: MutationReport = {
     schema: 1,
     ...measured,
@@ -43,7 +47,7 @@ export async function writeReport(out: string, measured: Measured): Promise<{ re
     requirements: worthOf(defects),
     exitCode: exitCode(defects, interrupted),
   };
-  const table = renderTable({ results: defects, wanted });
+  const table = renderTable({ results: defects, wanted, failFast });
   await writeFile(join(out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
   await writeFile(join(out, 'table.md'), table);
   return { report, table };

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir, open, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Selection } from '../../src/cases/index.js';
 import type { RunResult } from '../../src/runner/index.js';
 import { Trouble } from './trouble.js';
 
@@ -18,6 +19,9 @@ export interface SuiteRunOptions {
   qemu?: string;
   /** The defect that the QEMU shall have; without one it has none. */
   defect?: string;
+  selection: Selection;
+  /** Ends the run at the first failure. */
+  failFast?: boolean;
   /** Variants side by side. */
   jobs: number;
   /** Folder to make, for everything that the run leaves. */
@@ -27,17 +31,21 @@ export interface SuiteRunOptions {
 }
 
 /**
- * One run of the whole suite as anybody would start it: the product's command line, judged by its results.json. It leaves
+ * One run of the suite as anybody would start it: the product's command line, judged by its results.json. It leaves
  * `results.json`, `junit.xml` and `timelines/` in `dir`, beside `tester.log` (what it said) and `qemu`, a script that is the
  * QEMU with its defect, so that the commands in the reports run that again.
  * @returns undefined when `signal` ended it
  * @throws Trouble when it did not come to its end; the file system's error
  */
 export async function runSuite(options: SuiteRunOptions): Promise<RunResult | undefined> {
-  const { qemu, jobs, dir, signal } = options;
+  const { qemu, selection, failFast, jobs, dir, signal } = options;
   await mkdir(dir, { recursive: true });
   const script = qemu === undefined ? undefined : await writeScript(join(dir, 'qemu'), qemu, options.defect);
-  const args = ['run', '--quiet', '--jobs', String(jobs), '--out', dir, ...(script ? ['--qemu', script] : [])];
+  const args = [
+    ...['run', '--quiet', '--selection', selection, '--jobs', String(jobs), '--out', dir],
+    ...(failFast ? ['--fail-fast'] : []),
+    ...(script ? ['--qemu', script] : []),
+  ];
   const { code, said } = await execute([...options.suite, ...args], dir, signal);
   if (signal.aborted) return undefined;
   const result = ENDED.includes(code) ? await collect(dir) : undefined;

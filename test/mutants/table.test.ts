@@ -14,7 +14,7 @@ const results = [
 ];
 
 describe('the table', () => {
-  const text = renderTable({ results, wanted: 4 });
+  const text = renderTable({ results, wanted: 4, failFast: false });
 
   it('shows each defect with what caught it first', () => {
     const [head, line, ...rows] = text.split('\n').slice(0, 6);
@@ -44,7 +44,7 @@ describe('the table', () => {
 
   it('names what only a second run caught', () => {
     const second = { ...results[0]!, runs: 2 as const };
-    expect(renderTable({ results: [second], wanted: 1 })).toContain(
+    expect(renderTable({ results: [second], wanted: 1, failFast: false })).toContain(
       '- caught only when run again, alone: chardev.redial\n',
     );
     expect(text).not.toContain('run again');
@@ -59,6 +59,8 @@ describe('the table', () => {
     expect(scoreLine(results, 9)).toBe(
       'INCOMPLETE, 4 of 9 defects run. Mutation score: 2 of 4 defects caught (50.0 %); 1 missed and listed, 1 missed',
     );
-    expect(renderTable({ results: [], wanted: 9 })).toMatch(/^INCOMPLETE, 0 of 9 .*: 0 of 0 defects caught;.*\n$/);
+    expect(renderTable({ results: [], wanted: 9, failFast: false })).toMatch(
+      /^INCOMPLETE, 0 of 9 .*: 0 of 0 defects caught;.*\n$/,
+    );
   });
 });

@@ -6,12 +6,14 @@ export interface TableInput {
   results: readonly DefectResult[];
   /** Defects that were to run; more than `results` when interrupted. */
   wanted: number;
+  /** Runs ended at their first failure: what each requirement is worth cannot be told. */
+  failFast: boolean;
 }
 
 /** The table, the requirements' worth, what needs attention, and last the score: Markdown that reads well as it is. */
-export function renderTable({ results, wanted }: TableInput): string {
+export function renderTable({ results, wanted, failFast }: TableInput): string {
   return [
-    ...(results.length > 0 ? [...table(results), '', ...worth(results)] : []),
+    ...(results.length > 0 ? [...table(results), '', ...(failFast ? [] : worth(results))] : []),
     ...remarks(results),
     scoreLine(results, wanted),
     '',

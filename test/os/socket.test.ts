@@ -63,6 +63,49 @@ describe('messages', () => {
     second.fds.forEach(closeFd);
   });
 
+  test('looking ahead takes neither bytes nor descriptors', () => {
+    const [a, b] = connectedPair();
+    const memory = memfd('x', 4096);
+    const before = ownFds();
+    expect(b.peek(4)).toBe('again');
+    a.send(Buffer.from('with'), [memory]);
+    for (let i = 0; i < 3; i++) expect(b.peek(2)).toEqual(Buffer.from('wi'));
+    expect(ownFds()).toEqual(before);
+    const { bytes, fds } = chunk(b.receive(4));
+    expect(bytes.toString()).toBe('with');
+    expect(fds).toHaveLength(1);
+    for (const fd of [...fds, memory]) closeFd(fd);
+  });
+
+  test('looking ahead past the end, and at a reset', () => {
+    const [a, b] = connectedPair();
+    a.close();
+    expect(b.peek(4)).toBe('eof');
+    const [c, d] = connectedPair();
+    d.send(Buffer.from('unread'));
+    c.close();
+    expect(() => d.peek(4)).toThrow(code('ECONNRESET'));
+  });
+
+  test('hanging up ends the connection without a reset, whatever was unread, and leaks no descriptor', () => {
+    const [a, b] = connectedPair();
+    const memory = memfd('x', 4096);
+    for (let i = 0; i < 5; i++) a.send(Buffer.alloc(3000), [memory]);
+    closeFd(memory);
+    const before = ownFds();
+    b.hangUp();
+    expect(ownFds()).toEqual(before);
+    b.close();
+    expect(a.receive(1)).toBe('eof');
+  });
+
+  test('hanging up on a connection that was reset', () => {
+    const [a, b] = connectedPair();
+    b.send(Buffer.from('unread'));
+    a.close();
+    expect(() => b.hangUp()).not.toThrow();
+  });
+
   test('what the socket does not take at once follows in order, with the descriptors', async () => {
     const [a, b] = connectedPair();
     const before = await ownFds();

@@ -1,6 +1,8 @@
 import { onTestFinished } from 'vitest';
 import { FdSocket, socketPair } from '../../src/os/index.js';
+import { CutWatch } from '../../src/peer/cut.js';
 import {
+  type Cut,
   DEFAULT_PROFILE,
   PeerTraffic,
   type Profile,
@@ -46,6 +48,8 @@ export interface RigOptions {
   recorder?: Recorder;
   traffic?: PeerTraffic;
   number?: number;
+  cut?: Cut;
+  onCut?(): void;
 }
 
 /** A session over a socket pair with a scripted front-end at the other end. The caller closes it. */
@@ -54,6 +58,7 @@ export function makeRig(options: RigOptions = {}): Rig {
   const traffic = options.traffic ?? new PeerTraffic(recorder);
   const number = options.number ?? 1;
   const [ours, theirs] = socketPair();
+  const watch = options.cut && new CutWatch(options.cut);
   const session = new Session({
     socket: FdSocket.fromFd(ours),
     number,
@@ -61,6 +66,8 @@ export function makeRig(options: RigOptions = {}): Rig {
     recorder,
     traffic,
     fault: options.fault ?? {},
+    cut: () => watch,
+    ...(options.onCut && { onCut: options.onCut }),
     onClose: () => {},
   });
   const frontEnd = new FrontEnd(FdSocket.fromFd(theirs));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { builtinCases, expand, loadCatalogue, type Variant, vocabulary } from '../../src/cases/index.js';
+import { registry } from '../../src/contract/index.js';
 import { machineTypes } from '../../src/qemu/index.js';
 import { expectedSchema, loadExpectations, type RequirementResult } from '../../src/runner/index.js';
 
@@ -70,6 +71,16 @@ describe('an expectation', () => {
     expect(expectations!.judge(one, { verdict: 'skip', requirements: [] })).toBeUndefined();
   });
 
+  it('of a requirement that does not count at the level is neither held nor broken', async () => {
+    const soft = registry.find(({ level }) => level !== 'must');
+    if (!soft) throw new Error('every requirement is a must');
+    const entry = both.replace('[R1, R21]', `[R1, ${soft.id}]`);
+    expect(await judge(entry, 'R1')).toMatchObject({ state: 'met' });
+    const expectations = await load(`${HEAD}  - case: leave.many\n${entry}`);
+    expect(expectations!.judge(one, result('R1'), soft.level)).toMatchObject({ state: 'stale', held: [soft.id] });
+    expect(expectations!.judge(one, result('R1', soft.id), soft.level)).toMatchObject({ state: 'met' });
+  });
+
   it('tells where it stands and why it is there', async () => {
     expect(await judge(both, 'R1', 'R21')).toMatchObject({
       place: expect.stringMatching(/mine\.yaml:3$/),
@@ -116,6 +127,33 @@ describe('an entry', () => {
     const text = `${HEAD}  - case: leave.many\n${ENTRY}  - case: leave[role=server]\n${ENTRY}`;
     await expect(load(text)).rejects.toThrow(
       /mine\.yaml:7:11: expected no variant that another entry names, got leave\.many\[role=server\] \(line 3 /,
+    );
+  });
+});
+
+describe('an entry about what a dry run discovers', () => {
+  const dry = variant('sweep.every-message[role=client,phase=reconnect,pairs=1,cut=none]');
+  const cut = (value: string) => dry.discovery!.with(value);
+
+  it('names what there is to discover, by patterns too', async () => {
+    const expectations = await load(`${HEAD}  - case: sweep[phase=reconnect,cut=SET_OWNER.*.after-*]\n${ENTRY}`);
+    const found = (value: string) => expectations!.judge(cut(value), result('R1'))?.state;
+    expect(found('SET_OWNER.1.after-read')).toBe('met');
+    expect(found('SET_OWNER.2.before-read')).toBeUndefined();
+    expect(expectations!.judge(dry, result('R1'))).toBeUndefined();
+  });
+
+  it('may be finer than one before it', async () => {
+    const finer = ENTRY.replace('R1', 'R2').replace('It dies.', 'It hangs.');
+    const text = `${HEAD}  - case: sweep[cut=*.*]\n${ENTRY}  - case: sweep[cut=SET_OWNER.*]\n${finer}`;
+    const expectations = await load(text);
+    expect(expectations!.judge(cut('GET_FEATURES.1.after-read'), result('R1'))).toMatchObject({ reason: 'It dies.' });
+    expect(expectations!.judge(cut('SET_OWNER.1.after-read'), result('R2'))).toMatchObject({ reason: 'It hangs.' });
+  });
+
+  it('and about nothing else is a mistake', async () => {
+    await expect(load(`${HEAD}  - case: sweep[phase=nowhere,cut=SET_OWNER.*]\n${ENTRY}`)).rejects.toThrow(
+      'expected a variant of the catalogue',
     );
   });
 });

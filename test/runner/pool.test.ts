@@ -44,6 +44,31 @@ test('a width beyond the number of jobs, and no jobs at all', async () => {
   expect(jobs.started).toEqual([1]);
 });
 
+test('a job adds further ones, which go to where they belong', async () => {
+  const ran: number[] = [];
+  const further: Record<number, number[]> = { 1: [10, 4], 4: [5] };
+  const run = async (job: number, add: (jobs: number[]) => void) => {
+    ran.push(job);
+    add(further[job] ?? []);
+  };
+  await pool([6, 1, 12], 1, never, run, (a, b) => a - b);
+  expect(ran).toEqual([1, 4, 5, 6, 10, 12]);
+});
+
+test('further jobs run although the others were through', async () => {
+  const jobs = new Jobs();
+  const done = pool([1, 2], 2, never, async (job, add) => {
+    await jobs.run(job);
+    if (job === 1) add([3, 4]);
+  });
+  await jobs.end(2);
+  await jobs.end(1);
+  expect(jobs.started).toEqual([1, 2, 3, 4]);
+  await jobs.end(3);
+  await jobs.end(4);
+  await done;
+});
+
 test('once aborted no further job starts; the running ones end', async () => {
   const jobs = new Jobs();
   const { signal, abort } = (() => {

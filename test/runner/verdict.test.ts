@@ -5,6 +5,7 @@ import { breaks, decide, excerpt } from '../../src/runner/verdict.js';
 import { type Event, type EventBody, Timeline } from '../../src/timeline/index.js';
 
 vi.mock('../../src/contract/index.js', () => ({
+  levels: ['must', 'should', 'info'],
   registry: [
     { id: 'M1', level: 'must' },
     { id: 'M2', level: 'must' },
@@ -38,7 +39,7 @@ const timeline = (...bodies: EventBody[]) =>
 const kick: EventBody = { type: 'driver.kick', ring: 0 };
 const kicks = (count: number) => Array.from({ length: count }, () => kick);
 const trouble: EventBody = { type: 'tester.trouble', what: 'no ports left' };
-const step = (outcome: 'done' | 'timeout' | 'failed', reason?: string): EventBody => ({
+const step = (outcome: 'done' | 'cut' | 'timeout' | 'failed', reason?: string): EventBody => ({
   type: 'step.end',
   index: 2,
   verb: 'await',
@@ -50,6 +51,20 @@ const exit: EventBody = { type: 'qemu.exit', code: null, signal: 'SIGABRT' };
 describe('the verdict', () => {
   test('is pass when nothing broke and the schedule ran', () => {
     expect(decide(timeline(kick, step('done')), [held('M1'), held('S1')])).toEqual({ verdict: 'pass' });
+  });
+
+  test('is pass when the peer left at the cut of a phase, as the schedule wants', () => {
+    expect(decide(timeline(kick, step('cut', 'it left')), [held('M1')])).toEqual({ verdict: 'pass' });
+  });
+
+  test.each([
+    ['must', 'S1', 'pass'],
+    ['should', 'S1', 'fail'],
+    ['should', 'I1', 'pass'],
+    ['info', 'I1', 'fail'],
+    ['info', 'M1', 'fail'],
+  ] as const)('from level %s on: a break of %s is a %s', (level, requirement, verdict) => {
+    expect(decide(timeline(kick), [broken(requirement, 'violation', 0)], level)).toMatchObject({ verdict });
   });
 
   test('is the break of a must, with its reason', () => {

@@ -10,7 +10,11 @@ import {
   virtioNetFeatures,
 } from '../../wire/index.js';
 
-const features: Readonly<Partial<Record<string, number>>> = { ...virtioFeatures, ...virtioNetFeatures, ...vhostFeatures };
+const features: Readonly<Partial<Record<string, number>>> = {
+  ...virtioFeatures,
+  ...virtioNetFeatures,
+  ...vhostFeatures,
+};
 
 const feature = z.enum(Object.keys(features) as [FeatureName, ...FeatureName[]]);
 const protocolFeature = z.enum(Object.keys(protocolFeatures) as [ProtocolFeatureName, ...ProtocolFeatureName[]]);

@@ -3,6 +3,7 @@ import { decoy } from './decoy.js';
 import { driver } from './driver.js';
 import { misbehave } from './misbehave.js';
 import { peer } from './peer.js';
+import { phase } from './phase.js';
 import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
@@ -19,6 +20,7 @@ export const verbs: readonly Verb[] = [
   misbehave,
   secondClient,
   decoy,
+  phase,
   driver,
   qmp,
   quit,

@@ -22,7 +22,10 @@ const schema = z.strictObject({
   queue: z.int().min(0).max(255).default(0).describe('Of BACKEND_VRING_HOST_NOTIFIER_MSG'),
   length: z.int().min(0).default(4096).describe('Of its area, or of the translation that is asked for'),
   offset: z.int().min(0).default(0).describe('Where its area lies in the file, or the translation in I/O memory'),
-  fds: z.array(z.enum(['eventfd', 'page'])).default([]).describe('What comes with it: eventfds, pages of memory'),
+  fds: z
+    .array(z.enum(['eventfd', 'page']))
+    .default([])
+    .describe('What comes with it: eventfds, pages of memory'),
   size: u32.optional().describe('Another size in the header'),
   cut: z.int().min(1).max(2000).optional().describe('No more than the first bytes of it are sent'),
   close: z.boolean().default(false).describe('The channel is closed after it'),

@@ -7,7 +7,10 @@ const STRAY = 0xa4;
 
 const schema = z.strictObject({
   bytes: z.int().min(1).max(65_536).describe('How many'),
-  where: z.enum(['before', 'after']).default('after').describe('Ahead of the answer to the message, or once it was dealt with'),
+  where: z
+    .enum(['before', 'after'])
+    .default('after')
+    .describe('Ahead of the answer to the message, or once it was dealt with'),
   message: place.shape.message.optional().describe('At this message; otherwise at once'),
   nth: place.shape.nth,
 });

@@ -19,7 +19,10 @@ export const value: FaultKind<z.output<typeof schema>> = {
       if (!answer || !isAt({ message: name, nth: nth ?? message.nth }, message)) return undefined;
       const payload = Buffer.from(answer.payload);
       payload.writeBigUInt64LE(BigInt(as));
-      return { what: answer.ack ? `acknowledged with ${hex(BigInt(as))}` : `answered with ${hex(BigInt(as))}`, payload };
+      return {
+        what: answer.ack ? `acknowledged with ${hex(BigInt(as))}` : `answered with ${hex(BigInt(as))}`,
+        payload,
+      };
     },
   }),
 };

@@ -124,7 +124,8 @@ export class Connection {
   #reply({ request, flags, payload }: RawMessage): void {
     const { name, resolve } = this.#waiter!;
     const came = nameOf('front-end', request);
-    if (this.#checks && flags !== (VERSION | FLAG_REPLY)) throw new WireError('ERR_WIRE_RESERVED', 'flags', 'vhost-user.c');
+    if (this.#checks && flags !== (VERSION | FLAG_REPLY))
+      throw new WireError('ERR_WIRE_RESERVED', 'flags', 'vhost-user.c');
     if (came === name || !this.#checks) {
       this.#waiter = undefined;
       resolve(this.#decode(name, payload));

@@ -172,7 +172,9 @@ export class FrontEnd implements NetBackend {
       const asked = this.#to.has(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
       const slots = asked ? await this.#to.ask('GET_MAX_MEM_SLOTS') : BASELINE_SLOTS;
       if (asked && slots < this.#slots)
-        this.#insufficient(`The backend specified a max ram slots limit of ${slots}, the prior limit was ${this.#slots}`);
+        this.#insufficient(
+          `The backend specified a max ram slots limit of ${slots}, the prior limit was ${this.#slots}`,
+        );
       this.#slots = slots;
     },
     'backend-channel': async () => {

@@ -1,5 +1,12 @@
 import { closeFd, FdSocket, OsError, socketPair } from '../../../src/os/index.js';
-import { encodeMessage, FLAG_NEED_REPLY, FLAG_REPLY, StreamReader, VERSION, WireError } from '../../../src/wire/index.js';
+import {
+  encodeMessage,
+  FLAG_NEED_REPLY,
+  FLAG_REPLY,
+  StreamReader,
+  VERSION,
+  WireError,
+} from '../../../src/wire/index.js';
 
 /** The channel for the back-end's own requests, as QEMU's backend_read serves it: all that comes is refused. */
 export class RequestChannel {

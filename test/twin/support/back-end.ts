@@ -206,7 +206,9 @@ export class TinyBackEnd extends EventEmitter {
     this.emit('change');
     if (name === this.stallAt) this.#stalled = true;
     if (this.#stalled || name === this.muteAt) return;
-    const reply = this.#handle(name, payload, fds) ?? (needReply ? { kind: 'u64' as const, value: name === this.refuseAt ? 1n : 0n } : undefined);
+    const reply =
+      this.#handle(name, payload, fds) ??
+      (needReply ? { kind: 'u64' as const, value: name === this.refuseAt ? 1n : 0n } : undefined);
     if (!reply) return;
     const answer = { request: this.answerAs ?? request, flags: VERSION | FLAG_REPLY, payload: encodePayload(reply) };
     this.#socket?.send(encodeMessage(answer));
