@@ -10,22 +10,22 @@ const ANSWER_MS = 1000;
 
 type Request = EventOf<'wire.send'>;
 
-/** The requests of a session's back-end that want an answer. */
-function requests(t: Timeline, view: SessionView): Request[] {
-  return t
-    .all('wire.send')
-    .filter(({ session, channel }) => session === view.session && channel === 'backend')
-    .filter(
-      ({ request, flags }) => (flags & FLAG_NEED_REPLY) !== 0 || specById('back-end', request)?.reply.rule === 'always',
-    );
-}
+/** The requests of a session's back-end. */
+const requests = (t: Timeline, view: SessionView): Request[] =>
+  t.all('wire.send').filter(({ session, channel }) => session === view.session && channel === 'backend');
+
+const wantsAnswer = ({ flags }: Request): boolean => (flags & FLAG_NEED_REPLY) !== 0;
+
+/** Of the requests with a reply of their own QEMU may know, or have negotiated, none: it answers them or not. */
+const mayBeAnswered = (request: Request): boolean =>
+  wantsAnswer(request) || specById('back-end', request.request)?.reply.rule === 'always';
 
 /** Requests without an answer, and answers without a request. */
-function unmatched(t: Timeline, view: SessionView, wanted: readonly Request[]): Break[] {
+function unmatched(t: Timeline, view: SessionView): Break[] {
   const answers = t.all('wire.backend-recv').filter(({ session }) => session === view.session);
   const closed = t.first('wire.backend-close', ({ session }) => session === view.session);
   const end = horizon(t).t;
-  const open = [...wanted];
+  const open = requests(t, view).filter(mayBeAnswered);
   const breaks: Break[] = answers.flatMap((answer) => {
     const about = `session ${view.session}: QEMU's answer to ${answer.name}`;
     const index = open.findIndex(({ seq, request }) => seq < answer.seq && request === answer.request);
@@ -40,7 +40,7 @@ function unmatched(t: Timeline, view: SessionView, wanted: readonly Request[]): 
     const wait = unowed(t, request!.t, Math.min(answer.t, end));
     return wait <= ANSWER_MS ? [] : [{ kind: 'violation', seen: `${about} came only after ${ms(wait)}`, events }];
   });
-  for (const { seq, t: from, name } of open) {
+  for (const { seq, t: from, name } of open.filter(wantsAnswer)) {
     const wait = unowed(t, from, Math.min(closed?.t ?? Infinity, view.to, end));
     if (wait <= ANSWER_MS) continue;
     const seen = `session ${view.session}: ${name} of the back-end got no answer in ${ms(wait)}`;
@@ -65,9 +65,9 @@ export const R37: Requirement = {
   ],
   allowed: `An answer within ${ANSWER_MS} ms, less what a peer kept QEMU waiting, or the end of the channel or the session.`,
   judge(t) {
-    const all = servedSessions(t).map((view) => ({ view, wanted: requests(t, view) }));
-    const wanted = all.flatMap((one) => one.wanted);
-    const breaks = all.flatMap((one) => unmatched(t, one.view, one.wanted));
+    const views = servedSessions(t);
+    const wanted = views.flatMap((view) => requests(t, view).filter(wantsAnswer));
+    const breaks = views.flatMap((view) => unmatched(t, view));
     if (breaks.length === 0 && wanted.length === 0) return notApplicable('no request of a back-end wanted an answer');
     return judged(
       breaks,

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { builtinCases, loadCatalogue } from '../../src/cases/catalogue.js';
-import { expand } from '../../src/cases/expand.js';
+import { selections } from '../../src/cases/definition.js';
+import { expand, includes } from '../../src/cases/expand.js';
 import { caseSchema } from '../../src/cases/schema.js';
 import { vocabulary } from '../../src/cases/vocabulary.js';
 import { registry } from '../../src/contract/index.js';
@@ -16,8 +17,11 @@ describe('the built-in catalogue', async () => {
 
   it('has variants with unique ids, few enough for one run', () => {
     expect(new Set(variants.map(({ id }) => id)).size).toBe(variants.length);
-    expect(variants.length).toBeGreaterThan(70);
-    expect(variants.length).toBeLessThan(200);
+    const sizes = selections.map((name) => variants.filter((variant) => includes(name, variant)).length);
+    expect(sizes[0]).toBeLessThan(50);
+    expect(sizes[1]).toBeLessThan(600);
+    expect(sizes[2]).toBe(variants.length);
+    expect(variants.length).toBeLessThan(2000);
   });
 
   it('names each file after its id', () => {

@@ -92,8 +92,8 @@ describe('R36 what breaks the protocol is not taken for an answer', () => {
     });
 
     it('that look like an answer may be taken for one to the same question, not for one to another', () => {
-      const features = '01000000' + '05000000' + '08000000' + '00'.repeat(8);
-      const status = '28000000' + '05000000' + '08000000' + '00'.repeat(8);
+      const features = `010000000500000008000000${'00'.repeat(8)}`;
+      const status = `280000000500000008000000${'00'.repeat(8)}`;
       // GET_FEATURES is next, and then GET_STATUS, which is taken for none.
       const story = stopped(spoilt(good, 'SET_OWNER', { ...stream, bytes: features }), 'GET_STATUS');
       expectHold('R36', story);

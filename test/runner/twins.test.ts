@@ -27,7 +27,7 @@ const occasions: Record<string, string> = {
   M1: SERVER_SEEN,
   R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
   R36: 'garbage.wrong-flags[role=server,message=GET_FEATURES,flags=1,machine=microvm]',
-  R37: 'back-channel.unanswered[role=server,machine=microvm]',
+  R37: 'back-channel.request[role=server,send=99,machine=microvm]',
 };
 const ofFault: Record<string, string[]> = {
   'self-dial-abort': [SERVER_LONG],

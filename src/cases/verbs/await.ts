@@ -34,6 +34,10 @@ const events = {
   async silent(stage: Stage) {
     await stage.until('QMP silent', () => since(stage, 'qmp.silent') !== undefined);
   },
+  async answer(stage: Stage) {
+    const answer = () => since(stage, 'wire.backend-recv') ?? since(stage, 'wire.backend-close');
+    await stage.until('QEMU’s answer to the back-end', () => answer() !== undefined);
+  },
   async reaction(stage: Stage) {
     const { t } = stage.recorder.latest('peer.fault') ?? { t: 0 };
     const answer = () => since(stage, 'qmp.heartbeat', ({ sent }) => sent >= t) ?? since(stage, 'qmp.silent');
@@ -84,7 +88,8 @@ export const awaitEvent: Verb<keyof typeof events> = {
     'which it starts unless it runs, rings running and link up), ' +
     'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
     'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
-    'reaction (either it has answered or it is silent), ' +
+    'reaction (either it has answered or it is silent), answer (QEMU answered a request of the back-end, or closed its ' +
+    'channel), ' +
     'link-down, link-up, disconnected.',
   schema: z.enum(Object.keys(events) as (keyof typeof events)[]),
   async run(stage, event) {

@@ -34,7 +34,10 @@ export class RequestChannel {
       while (!this.#socket.closed) {
         const chunk = this.#socket.receive(this.#reader.want);
         if (chunk === 'again') return;
-        if (chunk === 'eof') return this.close();
+        if (chunk === 'eof') {
+          this.close();
+          return;
+        }
         const message = this.#reader.push(chunk.bytes, chunk.fds);
         if (!message) continue;
         for (const fd of message.fds) closeFd(fd);
