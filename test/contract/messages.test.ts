@@ -28,5 +28,23 @@ describe('R22 messages', () => {
     );
   });
 
+  it('breaks when XEN_MMAP was acked, and the regions have no more members than without', () => {
+    const xen = (0x10cbfn | (1n << 17n)).toString(16);
+    const acked = good
+      .with('wire.send', ({ name }) => name === 'GET_PROTOCOL_FEATURES', { body: { value: `0x${xen}` } })
+      .with('wire.recv', ({ name }) => name === 'SET_PROTOCOL_FEATURES', { body: { value: `0x${xen}` } });
+    const sized = (story: typeof good, size: number) =>
+      story.with('wire.recv', ({ name }) => name === 'SET_MEM_TABLE', { size });
+    // Two regions.
+    expectBreak(
+      'R22',
+      sized(acked, 72),
+      'violation',
+      /SET_MEM_TABLE \(message \d+\) has regions of 32 bytes, 40 with XEN_MMAP/,
+    );
+    expectHold('R22', sized(acked, 88));
+    expectHold('R22', sized(good, 72));
+  });
+
   it('says nothing without a message', () => expectNotApplicable('R22', good.without('wire.recv')));
 });

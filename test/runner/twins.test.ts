@@ -98,11 +98,11 @@ function variantsFor({ name, breaks }: TwinFault): Variant[] {
   });
 }
 
-/** So many variants of each case and role that every value of its matrix is among them. */
+/** So many variants of each case that both roles and every value of its matrix are among them. */
 function sample(all: readonly Variant[]): Variant[] {
   const seen = new Set<string>();
   return all.filter(({ caseId, role, params }) => {
-    const fresh = [['', ''], ...Object.entries(params)].map((pair) => [caseId, role, ...pair].join());
+    const fresh = [['role', role], ...Object.entries(params)].map((pair) => [caseId, ...pair].join());
     const wanted = fresh.some((value) => !seen.has(value));
     if (wanted) for (const value of fresh) seen.add(value);
     return wanted;
