@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { machineTypes } from '../qemu/index.js';
+import { ringLayouts } from '../virtio/index.js';
 import { duration } from './duration.js';
 import type { Verb } from './verbs/verb.js';
 
@@ -130,6 +131,7 @@ export const setting = z.strictObject({
     .strictObject({
       reconnect: duration.default(1000).describe('Reconnect interval (client); 0 = never'),
       queues: z.int().min(1).max(8).default(1).describe('Queue pairs'),
+      ring: z.enum(ringLayouts).default('split').describe('Layout of the rings that the device offers'),
       memory: size.prefault('64M').describe('Guest RAM'),
       mtu: z.int().min(68).max(65_535).optional().describe('MTU that the device tells the guest, and the back-end'),
     })

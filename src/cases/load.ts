@@ -282,11 +282,12 @@ function conditions(steps: unknown): string[] {
 }
 
 function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params' | 'steps' | 'minimumMs'> {
-  const { queues, reconnect, memory, mtu } = qemu;
+  const { queues, ring, reconnect, memory, mtu } = qemu;
   return {
     start,
     driver,
     queuePairs: queues,
+    ring,
     reconnectMs: reconnect,
     memory,
     ...(mtu !== undefined && { mtu }),

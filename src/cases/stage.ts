@@ -8,7 +8,14 @@ export interface Burst {
   packets: number;
   inFlight?: boolean;
   only?: 'rx' | 'tx';
+  /** Goes on after so long, arrived or not. */
+  within?: Ms;
+  /** What is waited for: all have arrived, or what the driver sent has come back as used, whoever used it. */
+  until?: 'arrived' | 'used';
 }
+
+/** What a driver does of its own accord, in the background of the schedule. */
+export type Activity = 'kicking' | 'sending';
 
 /** What a verb can do: the face of a running variant. The runner implements it. */
 export interface Stage {
@@ -47,6 +54,15 @@ export interface Stage {
   startDriver(choice?: StartChoice): Promise<void>;
   /** Resets the device of the guest driver. */
   resetDriver(): Promise<void>;
+  /** From now on the driver keeps at it, until restDriver(). @throws StepFailed when it does already, or does not run */
+  keepDriver(activity: Activity): void;
+  /**
+   * A driver that is kept at it hurries from now on until its rings run, so that QEMU has kicks to handle at every moment in
+   * between. Resolves when it does; at once where the driver rests.
+   */
+  hurryDriver(): Promise<void>;
+  /** Ends what keepDriver() began; resolves when the last of it is done. @throws what went wrong with it */
+  restDriver(): Promise<void>;
   /** Executes a QMP command, recorded. @throws StepFailed with QEMU's error */
   qmp(execute: string, args?: Json): Promise<Json>;
   /** Sends QMP quit without waiting for the end. */

@@ -1,5 +1,6 @@
 import type { MachineType } from '../qemu/index.js';
 import type { Json, Ms, Role } from '../timeline/index.js';
+import type { RingLayout } from '../virtio/index.js';
 import type { Selection } from './definition.js';
 import type { Scalar } from './placeholder.js';
 
@@ -21,6 +22,8 @@ export interface Point {
   params: Readonly<Record<string, Scalar>>;
   driver: 'none' | 'linux';
   queuePairs: number;
+  /** Layout of the rings that the device offers. */
+  ring: RingLayout;
   /** For the client role; 0 = never. */
   reconnectMs: Ms;
   /** Guest RAM in bytes. */
@@ -64,6 +67,8 @@ export interface Variant {
   machine: MachineType;
   driver: 'none' | 'linux';
   queuePairs: number;
+  /** Layout of the rings that the device offers. */
+  ring: RingLayout;
   /** QEMU's reconnect interval; 0 = never, and always 0 for a server. */
   reconnectMs: Ms;
   /** Guest RAM in bytes. */

@@ -6,7 +6,7 @@ import type { Requirement } from './requirement.js';
 import { type SessionView, servedSessions } from './sessions.js';
 
 /** Codes of the peer's and the wire's errors that are about the message itself, not about what the guest put on a ring. */
-const MALFORMED = /^ERR_(WIRE_\w+|FDS|RING|PROTOCOL|NOT_OFFERED)$/;
+const MALFORMED = /^ERR_(WIRE_\w+|FDS|RING|RING_BASE|PROTOCOL|NOT_OFFERED)$/;
 
 /** What a message acks, and which answer says what may be acked. */
 const ACKS = { SET_FEATURES: 'GET_FEATURES', SET_PROTOCOL_FEATURES: 'GET_PROTOCOL_FEATURES' } as const;

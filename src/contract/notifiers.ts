@@ -1,5 +1,5 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { USED_F_NO_NOTIFY } from '../virtio/index.js';
+import { RING_EVENT_FLAGS_DISABLE, USED_F_NO_NOTIFY } from '../virtio/index.js';
 import { flagIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
@@ -63,18 +63,20 @@ function lostCall(t: Timeline, view: SessionView): { call?: EventOf<'ring.call'>
 }
 
 /**
- * Rings that QEMU hands over with the flag by which a device asks the guest not to kick. The peer never sets it, so that it
- * is left from QEMU's own device: a back-end that waits for kicks waits for ever, unless it clears the flag.
+ * Rings that QEMU hands over with the word by which a device asks the guest not to kick. The peer never writes it, so that
+ * it is left from QEMU's own device: a back-end that waits for kicks waits for ever, unless it clears the word.
  */
 function muted(t: Timeline): Break[] {
-  return t
-    .all('ring.start')
-    .filter(({ usedFlags = 0 }) => (usedFlags & USED_F_NO_NOTIFY) !== 0)
-    .map(({ session, ring, seq }) => ({
-      kind: 'violation',
-      seen: `session ${session}: ring ${ring} starts with NO_NOTIFY in its used ring`,
-      events: [seq],
-    }));
+  return t.all('ring.start').flatMap(({ session, ring, seq, usedFlags = 0, eventFlags }) => {
+    const word =
+      eventFlags === RING_EVENT_FLAGS_DISABLE
+        ? "DISABLE in the device's event suppression"
+        : (usedFlags & USED_F_NO_NOTIFY) !== 0
+          ? 'NO_NOTIFY in its used ring'
+          : undefined;
+    if (word === undefined) return [];
+    return { kind: 'violation', seen: `session ${session}: ring ${ring} starts with ${word}`, events: [seq] };
+  });
 }
 
 export const R26: Requirement = {

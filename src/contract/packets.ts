@@ -22,7 +22,8 @@ export interface Fate {
  * - `byQemu`: TX packets that QEMU itself used while the ring did not run (a NIC whose link is down drops what it is given).
  * - `open`: packets that no ring ran long enough to carry: still in flight when QEMU quit or died, when the session ended
  *   and the rings were never restarted, or when a reset of the driver wiped the ring. Of a burst that is not awaited the
- *   peer leaves packets on the ring on purpose, so the session in which they were sent does not count for them.
+ *   peer leaves packets on the ring on purpose, so the session in which they were sent does not count for them. Nor does
+ *   a packed ring that was started elsewhere than where its packets are (see isStale).
  */
 export interface Ledger {
   sent: number;
@@ -72,7 +73,7 @@ function enter(
   const packets = bad.reduce((sum, e) => sum + e.corrupt, 0);
   if (packets > 0) book.corrupted.push({ dir, pair, packets, events: bad.map((e) => e.seq) });
   book.duplicated.push(...duplicates(dir, pair, all, seen));
-  const spans = spansOf(t, ringFor(dir, pair));
+  const spans = spansOf(t, ringFor(dir, pair)).filter((span) => !span.stale);
   for (const e of sent) {
     let missing = subtract(e.seqs, arrived);
     for (const used of dir === 'tx' ? t.all('packets.completed') : []) {

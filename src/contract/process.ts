@@ -155,8 +155,9 @@ export const R3: Requirement = {
     let since = first;
     for (const beat of all) {
       if (beat.status === since.status) continue;
-      const from = since.seq;
-      const command = t.last('qmp.command', (c) => c.seq > from && stateCommands.has(c.execute), beat.seq);
+      // The state was so as of some moment after it was asked for: a command may have come while it was.
+      const { sent } = since;
+      const command = t.last('qmp.command', (c) => c.t >= sent && stateCommands.has(c.execute), beat.seq);
       if (!command) {
         const loss = t.last('session.close', () => true, beat.seq);
         breaks.push({

@@ -12,11 +12,12 @@ import { R26 } from './notifiers.js';
 import { R1, R2, R3, R4 } from './process.js';
 import { R29 } from './refusal.js';
 import type { Judgement, Requirement } from './requirement.js';
-import { R24 } from './ring-base.js';
+import { R24, R38 } from './ring-base.js';
 import { R25 } from './ring-memory.js';
 import { R20, R27 } from './ring-setup.js';
 import { R6, R7, R8, R9 } from './server.js';
 import { T1, T2 } from './traffic.js';
+import { T3 } from './traffic-order.js';
 import { R36 } from './wrong-answers.js';
 
 /** Every requirement, in the contract's order; then traffic and the chardev model. */
@@ -27,8 +28,8 @@ export const registry: readonly Requirement[] = [
   ...[R18, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31],
-  ...[R36, R37],
-  ...[T1, T2],
+  ...[R36, R37, R38],
+  ...[T1, T2, T3],
   M1,
 ];
 

@@ -12,7 +12,7 @@ export type ContractLevel = (typeof levels)[number];
 
 /** One clause of the contract. */
 export interface Requirement {
-  /** `R1`, `R2` ... for what QEMU owes, `T1`, `T2` for traffic. Stable. */
+  /** `R1` ... for what QEMU owes, `T1` ... for traffic, `M1` for the chardev model. Stable. */
   id: string;
   title: string;
   /** The requirement as one sentence: what QEMU does or must not do. */

@@ -1,5 +1,6 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { driverPeriods, ringsOf } from './guest-state.js';
+import { isStale, ringStarts } from './ring-starts.js';
 import type { SessionView } from './sessions.js';
 import { perTimeline, type Span } from './timing.js';
 
@@ -9,6 +10,8 @@ export interface RingSpan extends Span {
   ring: number;
   fromSeq: number;
   toSeq: number;
+  /** The peer does not look where the driver's buffers are, which is not held against QEMU; see isStale. */
+  stale: boolean;
 }
 
 type RingEvent = EventOf<'ring.start' | 'ring.stop' | 'ring.enable' | 'session.close'>;
@@ -17,9 +20,14 @@ type RingEvent = EventOf<'ring.start' | 'ring.stop' | 'ring.enable' | 'session.c
 export const ringSpans = perTimeline((t: Timeline): readonly RingSpan[] => {
   const rings = new Map<
     string,
-    { started: boolean; enabled: boolean; since?: RingEvent; session: number; ring: number }
+    { started: boolean; enabled: boolean; stale: boolean; since?: RingEvent; session: number; ring: number }
   >();
   const spans: RingSpan[] = [];
+  const stale = new Set(
+    ringStarts(t)
+      .filter(isStale)
+      .map(({ start }) => start.seq),
+  );
   const end = (key: string, at: { t: number; seq: number }) => {
     const state = rings.get(key);
     if (!state?.since) return;
@@ -30,17 +38,22 @@ export const ringSpans = perTimeline((t: Timeline): readonly RingSpan[] => {
       fromSeq: state.since.seq,
       to: at.t,
       toSeq: at.seq,
+      stale: state.stale,
     });
     delete state.since;
   };
   const apply = (event: EventOf<'ring.start' | 'ring.stop' | 'ring.enable'>) => {
     const key = `${event.session}/${event.ring}`;
-    const state = rings.get(key) ?? { started: false, enabled: false, session: event.session, ring: event.ring };
+    const { session, ring } = event;
+    const state = rings.get(key) ?? { started: false, enabled: false, stale: false, session, ring };
     rings.set(key, state);
     if (event.type === 'ring.stop') state.started = false;
     else {
       state.enabled = event.enabled;
-      if (event.type === 'ring.start') state.started = true;
+      if (event.type === 'ring.start') {
+        state.started = true;
+        state.stale = stale.has(event.seq);
+      }
     }
     if (!state.started || !state.enabled) end(key, event);
     else state.since ??= event;

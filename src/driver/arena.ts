@@ -1,4 +1,4 @@
-import { splitLayout } from '../virtio/index.js';
+import { packedLayout, type RingLayout, splitLayout } from '../virtio/index.js';
 import { DriverError } from './driver-error.js';
 import type { RingAddresses } from './transport.js';
 
@@ -51,9 +51,9 @@ export class Arena {
     return addr;
   }
 
-  /** Places a split ring. */
-  ring(index: number, size: number): RingPlace {
-    const { desc, avail, used, length } = splitLayout(size);
+  /** Places a ring. */
+  ring(index: number, size: number, layout: RingLayout): RingPlace {
+    const { desc, avail, used, length } = layout === 'packed' ? packedLayout(size) : splitLayout(size);
     const addr = this.take(length);
     return { index, size, desc: addr + BigInt(desc), avail: addr + BigInt(avail), used: addr + BigInt(used) };
   }

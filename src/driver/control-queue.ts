@@ -1,4 +1,4 @@
-import { CONTROL_OK, CONTROL_UNANSWERED, type ControlCommand, DESC_F_NEXT, DESC_F_WRITE } from '../virtio/index.js';
+import { CONTROL_OK, CONTROL_UNANSWERED, type ControlCommand } from '../virtio/index.js';
 import { DriverError } from './driver-error.js';
 import type { DriverRing } from './driver-ring.js';
 import type { GuestBus } from './guest-bus.js';
@@ -8,17 +8,22 @@ import { Waiters } from './waiters.js';
 const PART = 16;
 /** Bytes of guest memory that the queue needs for its command. */
 export const CONTROL_BUFFER_SIZE = 3 * PART;
+/** A command in pieces: header, data, and the answer. */
+export const CONTROL_PIECES = 3;
 
 /** The control queue (virtio 1.2, 5.1.6.5); one command at a time. */
 export class ControlQueue {
   readonly ring: DriverRing;
   readonly #bus: GuestBus;
   readonly #buffer: bigint;
+  readonly #table: bigint;
   readonly #answered = new Waiters();
 
-  constructor(ring: DriverRing, buffer: bigint, bus: GuestBus) {
+  /** @param table guest address of room for an indirect table */
+  constructor(ring: DriverRing, buffer: bigint, table: bigint, bus: GuestBus) {
     this.ring = ring;
     this.#buffer = buffer;
+    this.#table = table;
     this.#bus = bus;
   }
 
@@ -30,13 +35,15 @@ export class ControlQueue {
     bytes.set(data, PART);
     bytes[2 * PART] = CONTROL_UNANSWERED;
     const answered = this.#answered.wait();
+    // One command at a time: its buffer is described anew for each.
+    const pieces = [
+      { addr, length: header.length, writable: false },
+      { addr: addr + BigInt(PART), length: data.length, writable: false },
+      { addr: addr + BigInt(2 * PART), length: 1, writable: true },
+    ];
     await Promise.all([
       this.#bus.writeBytes(addr, bytes),
-      this.ring.describe([
-        { addr, length: header.length, flags: DESC_F_NEXT, next: 1 },
-        { addr: addr + BigInt(PART), length: data.length, flags: DESC_F_NEXT, next: 2 },
-        { addr: addr + BigInt(2 * PART), length: 1, flags: DESC_F_WRITE, next: 0 },
-      ]),
+      this.ring.describe([pieces], this.#table),
       this.ring.publish([0]),
       answered,
     ]);
@@ -50,8 +57,8 @@ export class ControlQueue {
   }
 
   /** Takes the answer. */
-  async collect(usedIdx: number): Promise<void> {
-    await this.ring.take(usedIdx);
+  async collect(): Promise<void> {
+    await this.ring.take();
     if (this.ring.closed) return;
     await this.ring.rearm();
     this.#answered.wake();

@@ -1,21 +1,7 @@
 import type { Recorder } from '../timeline/index.js';
-import {
-  availEventOffset,
-  type Descriptor,
-  decodeUsed,
-  encodeDescriptors,
-  encodeHeads,
-  needsKick,
-  RING_HEADER_SIZE,
-  RING_IDX,
-  ringSlices,
-  USED_ELEMENT_SIZE,
-  type UsedElement,
-  usedEventOffset,
-  wrap16,
-} from '../virtio/index.js';
+import type { RingLayout, UsedElement } from '../virtio/index.js';
+import { DESC_F_WRITE } from '../virtio/index.js';
 import type { RingPlace } from './arena.js';
-import { DriverError } from './driver-error.js';
 import type { GuestBus } from './guest-bus.js';
 import type { Transport } from './transport.js';
 
@@ -24,26 +10,50 @@ export interface RingContext {
   bus: GuestBus;
   transport: Transport;
   recorder: Recorder;
+  /** packed when VIRTIO_F_RING_PACKED was accepted. */
+  layout: RingLayout;
   /** VIRTIO_RING_F_EVENT_IDX was accepted. */
   eventIdx: boolean;
+  /** VIRTIO_RING_F_INDIRECT_DESC was accepted: what has more than one piece goes through a table. */
+  indirect: boolean;
   /** VIRTIO_NET_F_MRG_RXBUF was accepted. */
   mergeable: boolean;
 }
 
+/** A part of a buffer, in guest memory. */
+export interface Piece {
+  addr: bigint;
+  length: number;
+  /** For the device to write. */
+  writable: boolean;
+}
+
+/** The flag of a piece's descriptor that has nothing to do with where it stands. */
+export const pieceFlags = ({ writable }: Piece): number => (writable ? DESC_F_WRITE : 0);
+
 /**
- * The driver's side of one split virtqueue in memory behind the bus, zeroed before. After close() it touches the bus no
- * more, whatever was still under way: the memory may belong to the next life of the device.
+ * The driver's side of one virtqueue in memory behind the bus, zeroed before. Its buffers are numbered from 0, are all of as
+ * many pieces, and are told once and for all: a buffer is then offered by its number. After close() the ring touches the bus
+ * no more, whatever was still under way: the memory may belong to the next life of the device.
  */
-export class DriverRing {
+export abstract class DriverRing {
   readonly place: RingPlace;
-  readonly #context: RingContext;
-  #availIdx = 0;
-  #seen = 0;
+  /** How many buffers it holds. */
+  readonly buffers: number;
+  /** Entries of the ring, or of the descriptor table, that a buffer takes. */
+  protected readonly slots: number;
+  /** Whether buffers are described in tables of their own. */
+  protected readonly indirect: boolean;
+  protected readonly context: RingContext;
   #closed = false;
 
-  constructor(place: RingPlace, context: RingContext) {
+  /** @param pieces of each of its buffers */
+  constructor(place: RingPlace, pieces: number, context: RingContext) {
     this.place = place;
-    this.#context = context;
+    this.context = context;
+    this.indirect = context.indirect && pieces > 1;
+    this.slots = this.indirect ? 1 : pieces;
+    this.buffers = Math.floor(place.size / this.slots);
   }
 
   get closed(): boolean {
@@ -54,88 +64,38 @@ export class DriverRing {
     this.#closed = true;
   }
 
-  /** The available index: its value modulo the size is the next entry to be filled. */
-  get availIdx(): number {
-    return this.#availIdx;
-  }
+  /**
+   * Tells what its buffers are; for before DRIVER_OK.
+   * @param tables guest address of room for an indirect table of each buffer, back to back, where the ring needs them
+   */
+  abstract describe(buffers: readonly Piece[][], tables: bigint): Promise<void>;
 
-  /** Index of the next used element to take. */
-  get seen(): number {
-    return this.#seen;
-  }
+  /** Makes buffers available, without telling the device. */
+  abstract offer(numbers: readonly number[]): Promise<void>;
 
-  /** Writes the descriptor table from its start. */
-  describe(descriptors: readonly Descriptor[]): Promise<void> {
-    return this.#context.bus.writeBytes(this.place.desc, encodeDescriptors(descriptors));
-  }
+  /** Makes buffers available and notifies the device if it wants to know. */
+  abstract publish(numbers: readonly number[]): Promise<void>;
 
-  /** Makes chains available, without telling the device. */
-  async offer(heads: readonly number[]): Promise<void> {
-    const { bus } = this.#context;
-    const { avail, size } = this.place;
-    const bytes = encodeHeads(heads);
-    const writes = ringSlices(size, this.#availIdx, heads.length).map(({ slot, from, count }) =>
-      bus.writeBytes(avail + BigInt(RING_HEADER_SIZE + 2 * slot), bytes.subarray(2 * from, 2 * (from + count))),
-    );
-    this.#availIdx = wrap16(this.#availIdx + heads.length);
-    writes.push(bus.writeMem('w', avail + BigInt(RING_IDX), BigInt(this.#availIdx)));
-    await Promise.all(writes);
-  }
+  /** Whether the device handed something back. */
+  abstract look(): Promise<boolean>;
 
-  /** Makes chains available and notifies the device if it wants to know (virtio 1.2, 2.7.13). */
-  async publish(heads: readonly number[]): Promise<void> {
-    const old = this.#availIdx;
-    const offered = this.offer(heads);
-    const next = this.#availIdx;
-    const [device] = await Promise.all([this.#wishes(), offered]);
-    if (!this.#closed && needsKick(device, next, old)) await this.kick();
-  }
+  /**
+   * Takes what the last look() saw handed back; `head` is a buffer's number, as the device says.
+   * @throws DriverError when it cannot be
+   */
+  abstract take(): Promise<UsedElement[]>;
 
-  /** Notifies the device. */
-  kick(): Promise<void> {
-    this.#context.recorder.record({ type: 'driver.kick', ring: this.place.index });
-    return this.#context.transport.notify(this.place.index);
-  }
+  /** Asks for an interrupt at what is handed back next. The caller looks once more afterwards. */
+  abstract rearm(): Promise<void>;
 
-  /** The device's used index. */
-  async usedIdx(): Promise<number> {
-    return Number(await this.#context.bus.readMem('w', this.place.used + BigInt(RING_IDX)));
-  }
-
-  /** Reads the used elements up to `usedIdx` and counts them as seen. @throws DriverError when they cannot be that many */
-  async take(usedIdx: number): Promise<UsedElement[]> {
-    const { used, size, index } = this.place;
-    const count = wrap16(usedIdx - this.#seen);
-    if (count > size) throw new DriverError('ERR_RING', `ring ${index}: ${count} used of ${size}`, RING_HINT);
-    const slices = ringSlices(size, this.#seen, count);
-    this.#seen = usedIdx;
-    const parts = await Promise.all(
-      slices.map((slice) =>
-        this.#context.bus.readBytes(
-          used + BigInt(RING_HEADER_SIZE + USED_ELEMENT_SIZE * slice.slot),
-          USED_ELEMENT_SIZE * slice.count,
-        ),
-      ),
-    );
-    return parts.flatMap(decodeUsed);
-  }
-
-  /** Asks for an interrupt at the next used element. The caller looks at usedIdx() once more afterwards. */
-  async rearm(): Promise<void> {
-    const { avail, size } = this.place;
-    if (this.#context.eventIdx)
-      await this.#context.bus.writeMem('w', avail + BigInt(usedEventOffset(size)), BigInt(this.#seen));
-  }
-
-  async #wishes() {
-    const { used, size } = this.place;
-    const { bus, eventIdx } = this.#context;
-    return eventIdx
-      ? { availEvent: Number(await bus.readMem('w', used + BigInt(availEventOffset(size)))) }
-      : { usedFlags: Number(await bus.readMem('w', used)) };
+  /** Notifies the device, whatever it wants, so many times in a row. */
+  async kick(times = 1): Promise<void> {
+    const { recorder, transport } = this.context;
+    const { index } = this.place;
+    recorder.record({ type: 'driver.kick', ring: index, ...(times > 1 ? { count: times } : {}) });
+    await Promise.all(Array.from({ length: times }, () => transport.notify(index)));
   }
 }
 
-/** Where to look when a used ring makes no sense. */
-export const RING_HINT =
-  'whoever serves the ring, the peer or QEMU, wrote elements that the driver never made available';
+/** Where to look when a ring makes no sense. */
+export const RING_HINT = 'whoever serves the ring, the peer or QEMU, handed back what the driver never made available';

@@ -2,19 +2,23 @@ import type { Hex, Recorder } from '../timeline/index.js';
 import { controlQueueIndex, NET_CONFIG_SIZE, parseNetConfig } from '../virtio/index.js';
 import {
   bit,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
   VIRTIO_NET_F_STATUS,
   VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
 } from '../wire/index.js';
 import { DriverError } from './driver-error.js';
+import type { FrameShape } from './frame.js';
 import type { GuestBus } from './guest-bus.js';
 import { IOAPIC, type Machine, type MachineName, machines } from './machine.js';
 import { NetDevice } from './net-device.js';
 import { type PersonalityName, personalities } from './personality.js';
 import { ISR_CONFIG, type Transport } from './transport.js';
+import type { TxQueue } from './tx-queue.js';
 
 /** Device status bits (virtio 1.2, 2.1). */
 const ACKNOWLEDGE = 1;
@@ -31,6 +35,8 @@ export interface StartChoice {
   decline?: bigint;
   /** Queue pairs to use. */
   pairs?: number;
+  /** How frames lie in buffers; whole when absent. */
+  frame?: FrameShape;
 }
 
 /** What a driver drives, and as what. */
@@ -81,7 +87,7 @@ export class Driver {
    * Initialises the device as virtio 1.2, 3.1.1 has it, from finding it to DRIVER_OK and the number of pairs. Whatever was
    * running before is void. @throws DriverError, or the bus's error
    */
-  async start({ decline = 0n, pairs = this.#o.pairs }: StartChoice = {}): Promise<void> {
+  async start({ decline = 0n, pairs = this.#o.pairs, frame = 'whole' }: StartChoice = {}): Promise<void> {
     this.#end(new DriverError('ERR_NOT_RUNNING', 'the driver was started anew', 'what was in flight is lost'));
     const { bus, recorder } = this.#o;
     const transport = await this.#machine.locate(bus);
@@ -95,12 +101,13 @@ export class Driver {
       transport.config(NET_CONFIG_SIZE),
     ]);
     this.#features = this.#choose(offered & ~decline);
-    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs, pairs);
+    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs, { pairs, frame });
     this.#device = device;
     await Promise.all([device.setUp(), transport.setStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)]);
     recorder.record({
       type: 'driver.ready',
       pairs,
+      ...(has(this.#features, VIRTIO_F_RING_PACKED) ? { layout: 'packed' as const } : {}),
       rings: device.places.map(({ index, size, desc, avail, used }) => ({
         index,
         size,
@@ -138,9 +145,20 @@ export class Driver {
    * until then it waits for room. @throws DriverError when the driver does not run or is reset, or the bus's error
    */
   async transmit(pair: number, first: number, count: number): Promise<void> {
-    const queue = this.#device?.tx[pair];
-    if (!queue) throw new DriverError('ERR_NOT_RUNNING', `pair ${pair} is not running`, 'start the driver first');
-    await queue.send(first, count);
+    await this.#tx(pair).send(first, count);
+  }
+
+  /** How many packets can be transmitted on a pair without waiting; 0 when the driver does not run. */
+  room(pair: number): number {
+    return this.#device?.tx[pair]?.free ?? 0;
+  }
+
+  /**
+   * Notifies the device of a pair's TX ring so many times in a row, whatever there is on it.
+   * @throws DriverError when the driver does not run
+   */
+  async kick(pair: number, times: number): Promise<void> {
+    await this.#tx(pair).ring.kick(times);
   }
 
   /**
@@ -169,6 +187,12 @@ export class Driver {
     this.#end(new DriverError('ERR_NOT_RUNNING', 'the driver was closed', 'nothing more can be sent'));
   }
 
+  #tx(pair: number): TxQueue {
+    const queue = this.#device?.tx[pair];
+    if (!queue) throw new DriverError('ERR_NOT_RUNNING', `pair ${pair} is not running`, 'start the driver first');
+    return queue;
+  }
+
   /** Status 0, which must read back (virtio 1.2, 2.1.2). */
   async #writeZero(transport: Transport): Promise<void> {
     this.#o.recorder.record({ type: 'driver.reset' });
@@ -191,9 +215,21 @@ export class Driver {
   }
 
   /** Features and queues, up to but without enabling these. @throws DriverError */
-  async #negotiate(transport: Transport, offered: bigint, maxPairs: number, pairs: number): Promise<NetDevice> {
+  async #negotiate(
+    transport: Transport,
+    offered: bigint,
+    maxPairs: number,
+    { pairs, frame }: { pairs: number; frame: FrameShape },
+  ): Promise<NetDevice> {
     const { bus, recorder, memory } = this.#o;
     const accepted = this.#features;
+    const mergeable = has(accepted, VIRTIO_NET_F_MRG_RXBUF);
+    if (frame === 'halves' && !mergeable)
+      throw new DriverError(
+        'ERR_DEVICE',
+        'the device does not offer VIRTIO_NET_F_MRG_RXBUF, or it was declined',
+        'frames in halves need a device that merges buffers',
+      );
     const devicePairs = has(accepted, VIRTIO_NET_F_MQ) ? maxPairs : 1;
     if (pairs > devicePairs)
       throw new DriverError(
@@ -221,6 +257,7 @@ export class Driver {
       {
         sizes: usable.slice(0, 2 * devicePairs),
         pairs,
+        frame,
         memory,
         life: this.#lives++,
         ...(control === undefined ? {} : { control: { index: control, size: usable[control]! } }),
@@ -229,8 +266,10 @@ export class Driver {
         bus,
         transport,
         recorder,
+        layout: has(accepted, VIRTIO_F_RING_PACKED) ? 'packed' : 'split',
         eventIdx: has(accepted, VIRTIO_RING_F_EVENT_IDX),
-        mergeable: has(accepted, VIRTIO_NET_F_MRG_RXBUF),
+        indirect: has(accepted, VIRTIO_RING_F_INDIRECT_DESC),
+        mergeable,
       },
     );
   }

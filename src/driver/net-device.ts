@@ -1,8 +1,11 @@
-import { mqPairsSet } from '../virtio/index.js';
+import { DESCRIPTOR_SIZE, mqPairsSet } from '../virtio/index.js';
 import { Arena, type RingPlace } from './arena.js';
-import { CONTROL_BUFFER_SIZE, ControlQueue } from './control-queue.js';
-import { DriverRing, type RingContext } from './driver-ring.js';
+import { CONTROL_BUFFER_SIZE, CONTROL_PIECES, ControlQueue } from './control-queue.js';
+import type { DriverRing, RingContext } from './driver-ring.js';
+import { type FrameShape, pieceCount } from './frame.js';
+import { PackedRing } from './packed-ring.js';
 import { RxQueue, rxBufferSize } from './rx-queue.js';
+import { SplitRing } from './split-ring.js';
 import { TX_BUFFER_SIZE, TxQueue } from './tx-queue.js';
 
 /** The rings that the device has for us. */
@@ -13,6 +16,8 @@ export interface NetDeviceLayout {
   pairs: number;
   /** The control ring; absent when it was not negotiated. */
   control?: { index: number; size: number };
+  /** How frames lie in buffers. */
+  frame: FrameShape;
   /** Guest RAM in bytes. */
   memory: number;
   /** How many lives of the device were before this one. */
@@ -28,27 +33,39 @@ export class NetDevice {
   readonly #rings: readonly DriverRing[];
   readonly #context: RingContext;
   readonly #arena: Arena;
+  readonly #frame: FrameShape;
   /** Length of all rings together, from the arena's base. */
   readonly #ringBytes: number;
   #over = false;
 
   /** Lays everything out in guest memory; touches nothing. @throws DriverError ERR_MEMORY */
-  constructor({ sizes, pairs, control, memory, life }: NetDeviceLayout, context: RingContext) {
+  constructor({ sizes, pairs, control, frame, memory, life }: NetDeviceLayout, context: RingContext) {
     const arena = new Arena(memory, life);
     this.#arena = arena;
     this.#context = context;
-    this.#rings = sizes.map((size, index) => new DriverRing(arena.ring(index, size), context));
-    const controlRing = control && new DriverRing(arena.ring(control.index, control.size), context);
+    this.#frame = frame;
+    const Ring = context.layout === 'packed' ? PackedRing : SplitRing;
+    const place = (index: number, size: number, pieces: number) =>
+      new Ring(arena.ring(index, size, context.layout), pieces, context);
+    this.#rings = sizes.map((size, index) => place(index, size, pieceCount(frame)));
+    const controlRing = control && place(control.index, control.size, CONTROL_PIECES);
     this.#ringBytes = arena.used;
-    this.#control = controlRing && new ControlQueue(controlRing, arena.take(CONTROL_BUFFER_SIZE), context.bus);
+    if (controlRing)
+      this.#control = new ControlQueue(
+        controlRing,
+        arena.take(CONTROL_BUFFER_SIZE),
+        arena.take(CONTROL_PIECES * DESCRIPTOR_SIZE),
+        context.bus,
+      );
     const used = Array.from({ length: pairs }, (_, pair) => pair);
+    const bufferSize = rxBufferSize(frame, context.mergeable);
     this.rx = used.map((pair) => {
       const ring = this.#rings[2 * pair]!;
-      return new RxQueue(ring, pair, arena.take(rxBufferSize(context.mergeable) * ring.place.size), context);
+      return new RxQueue(ring, pair, { buffers: arena.take(bufferSize * ring.buffers), bufferSize }, context);
     });
     this.tx = used.map((pair) => {
       const ring = this.#rings[2 * pair + 1]!;
-      return new TxQueue(ring, pair, arena.take(TX_BUFFER_SIZE * ring.place.size), context);
+      return new TxQueue(ring, pair, arena.take(TX_BUFFER_SIZE * ring.buffers), context);
     });
   }
 
@@ -62,14 +79,14 @@ export class NetDevice {
     return this.#rings.slice(0, 2 * this.rx.length).map(({ place }) => place);
   }
 
-  /** Writes the rings and enables the queues; everything before DRIVER_OK. */
+  /** Writes the rings and enables the queues; everything before DRIVER_OK. @throws DriverError ERR_MEMORY */
   async setUp(): Promise<void> {
     const { bus, transport } = this.#context;
     const rings = this.#control ? [...this.#rings, this.#control.ring] : this.#rings;
+    const filled = [...this.rx, ...this.tx].map((queue) => ({ queue, tables: this.#tables(queue.ring) }));
     await Promise.all([
       bus.fill(this.#arena.base, this.#ringBytes, 0),
-      ...this.rx.map((queue) => queue.fill()),
-      ...this.tx.map((queue) => queue.fill()),
+      ...filled.map(({ queue, tables }) => queue.fill(this.#frame, tables)),
       ...rings.map(({ place }) => transport.enableQueue(place.index, place.size, place)),
     ]);
   }
@@ -88,9 +105,9 @@ export class NetDevice {
   async drain(): Promise<void> {
     const queues = [...this.rx, ...this.tx, ...(this.#control ? [this.#control] : [])];
     for (;;) {
-      const indices = await Promise.all(queues.map(({ ring }) => ring.usedIdx()));
+      const news = await Promise.all(queues.map(({ ring }) => ring.look()));
       if (this.#over) return;
-      const busy = queues.flatMap((queue, i) => (queue.ring.seen === indices[i] ? [] : [queue.collect(indices[i]!)]));
+      const busy = queues.flatMap((queue, i) => (news[i] ? [queue.collect()] : []));
       if (busy.length === 0) return;
       await Promise.all(busy);
     }
@@ -103,5 +120,10 @@ export class NetDevice {
     this.#control?.ring.close();
     for (const queue of this.tx) queue.fail(reason);
     this.#control?.fail(reason);
+  }
+
+  /** Room for the indirect tables of a ring's buffers. */
+  #tables({ buffers }: DriverRing): bigint {
+    return this.#arena.take(buffers * pieceCount(this.#frame) * DESCRIPTOR_SIZE);
   }
 }

@@ -2,6 +2,7 @@ import {
   bit,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ORDER_PLATFORM,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_CSUM,
   VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
@@ -45,7 +46,7 @@ const mask = (...bits: number[]): bigint => bits.reduce((sum, number) => sum | b
 /**
  * Linux: features[] of drivers/net/virtio_net.c and vring_transport_features() of drivers/virtio/virtio_ring.c. Left out:
  * GUEST_ANNOUNCE, so that QEMU announces by SEND_RARP, a message the tester can provoke while all is quiet; RSS and
- * HASH_REPORT, which change the header; RING_PACKED, RING_RESET and notification coalescing, which this driver does not do.
+ * HASH_REPORT, which change the header; RING_RESET and notification coalescing, which this driver does not do.
  */
 export const personalities: Readonly<Record<PersonalityName, Personality>> = {
   linux: {
@@ -77,6 +78,7 @@ export const personalities: Readonly<Record<PersonalityName, Personality>> = {
       VIRTIO_RING_F_INDIRECT_DESC,
       VIRTIO_RING_F_EVENT_IDX,
       VIRTIO_F_VERSION_1,
+      VIRTIO_F_RING_PACKED,
       VIRTIO_F_ACCESS_PLATFORM,
       VIRTIO_F_ORDER_PLATFORM,
     ),

@@ -1,43 +1,55 @@
 import { type Recorder, toRanges } from '../timeline/index.js';
-import { DESC_F_WRITE, parsePacket, type UsedElement } from '../virtio/index.js';
+import { buffersOf, parsePacket, type UsedElement } from '../virtio/index.js';
 import { DriverError } from './driver-error.js';
 import { type DriverRing, RING_HINT } from './driver-ring.js';
+import { type FrameShape, framePieces, HEADER_LENGTH } from './frame.js';
 import type { GuestBus } from './guest-bus.js';
 
 /** Holds any frame that is not merged from several buffers, like Linux' small receive buffers. */
 const WHOLE_FRAME = 2048;
 /** With MRG_RXBUF a buffer need not hold a frame (5.1.6.3.1). Ours fit the tester's packets, so that a burst is read at once. */
 const MERGEABLE = 256;
+/** Too small for the tester's packets: each takes two. */
+const HALF = 64;
 
 /** Bytes of one receive buffer. */
-export const rxBufferSize = (mergeable: boolean): number => (mergeable ? MERGEABLE : WHOLE_FRAME);
+export function rxBufferSize(frame: FrameShape, mergeable: boolean): number {
+  if (frame === 'halves') return HALF;
+  return mergeable ? MERGEABLE : WHOLE_FRAME;
+}
 
-/** Length of the virtio-net header with VERSION_1 (virtio 1.2, 5.1.6.1). */
-export const HEADER_LENGTH = 12;
+/** What the device wrote into one buffer. */
+interface Filled extends UsedElement {
+  bytes: Buffer;
+}
 
-/** One pair's receive queue: every entry always holds a buffer, or a packet that is being looked at. */
+/** One pair's receive queue: every buffer is always the device's, or holds a packet that is being looked at. */
 export class RxQueue {
   readonly ring: DriverRing;
   readonly #pair: number;
   readonly #bus: GuestBus;
   readonly #recorder: Recorder;
+  readonly #mergeable: boolean;
   readonly #buffers: bigint;
   readonly #bufferSize: number;
+  /** The first buffers of a packet the rest of which the device has not handed back yet. */
+  #begun: Filled[] = [];
   #received = 0;
 
-  /** @param buffers guest address of as many buffers as the ring has entries */
+  /** @param buffers guest address of as many buffers as the ring holds, of `bufferSize` bytes each */
   constructor(
     ring: DriverRing,
     pair: number,
-    buffers: bigint,
+    { buffers, bufferSize }: { buffers: bigint; bufferSize: number },
     { bus, recorder, mergeable }: { bus: GuestBus; recorder: Recorder; mergeable: boolean },
   ) {
     this.ring = ring;
     this.#pair = pair;
     this.#buffers = buffers;
+    this.#bufferSize = bufferSize;
     this.#bus = bus;
     this.#recorder = recorder;
-    this.#bufferSize = rxBufferSize(mergeable);
+    this.#mergeable = mergeable;
   }
 
   /** Packets received intact. */
@@ -46,26 +58,24 @@ export class RxQueue {
   }
 
   /** Offers all buffers; for before DRIVER_OK. */
-  async fill(): Promise<void> {
-    const heads = Array.from({ length: this.ring.place.size }, (_, head) => head);
-    const descriptors = heads.map((head) => ({
-      addr: this.#buffer(head),
-      length: this.#bufferSize,
-      flags: DESC_F_WRITE,
-      next: 0,
-    }));
-    await Promise.all([this.ring.describe(descriptors), this.ring.offer(heads)]);
+  async fill(frame: FrameShape, tables: bigint): Promise<void> {
+    const numbers = Array.from({ length: this.ring.buffers }, (_, number) => number);
+    const buffers = numbers.map((number) =>
+      framePieces(frame, { addr: this.#buffer(number), length: this.#bufferSize, writable: true }),
+    );
+    await Promise.all([this.ring.describe(buffers, tables), this.ring.offer(numbers)]);
   }
 
-  /** Takes the packets up to `usedIdx`, records them and offers their buffers again. @throws DriverError */
-  async collect(usedIdx: number): Promise<void> {
-    const elements = await this.ring.take(usedIdx);
+  /** Takes the packets that came, records them and offers their buffers again. @throws DriverError */
+  async collect(): Promise<void> {
+    const elements = await this.ring.take();
     if (this.ring.closed) return;
     for (const { head, written } of elements)
-      if (head >= this.ring.place.size || written > this.#bufferSize)
+      if (written > this.#bufferSize)
         throw new DriverError('ERR_RING', `pair ${this.#pair}: ${written} bytes received into ${head}`, RING_HINT);
-    const frames = (await Promise.all(runs(elements).map((run) => this.#read(run)))).flat();
+    const filled = (await Promise.all(runs(elements).map((run) => this.#read(run)))).flat();
     if (this.ring.closed) return;
+    const frames = this.#frames(filled);
     const packets = frames.map(parsePacket).filter((packet) => packet?.dir === 'rx' && packet.pair === this.#pair);
     this.#received += packets.length;
     this.#recorder.record({
@@ -78,17 +88,36 @@ export class RxQueue {
     await Promise.all([this.ring.rearm(), this.ring.publish(elements.map(({ head }) => head))]);
   }
 
-  #buffer(head: number): bigint {
-    return this.#buffers + BigInt(this.#bufferSize * head);
+  #buffer(number: number): bigint {
+    return this.#buffers + BigInt(this.#bufferSize * number);
   }
 
-  /** The frames of buffers that lie one after the other, in one read. */
-  async #read(run: readonly UsedElement[]): Promise<Buffer[]> {
+  /** The contents of buffers that lie one after the other, in one read. */
+  async #read(run: readonly UsedElement[]): Promise<Filled[]> {
     const size = this.#bufferSize;
     // At least a header: qtest reads no nothing.
     const last = Math.max(run.at(-1)!.written, HEADER_LENGTH);
     const bytes = await this.#bus.readBytes(this.#buffer(run[0]!.head), size * (run.length - 1) + last);
-    return run.map(({ written }, i) => bytes.subarray(size * i + HEADER_LENGTH, size * i + written));
+    return run.map((element, i) => ({ ...element, bytes: bytes.subarray(size * i, size * i + element.written) }));
+  }
+
+  /** Puts packets together from the buffers that their headers count (5.1.6.4). */
+  #frames(filled: readonly Filled[]): Buffer[] {
+    const frames: Buffer[] = [];
+    for (const buffer of filled) {
+      this.#begun.push(buffer);
+      if (this.#begun.length < this.#needed(this.#begun[0]!.bytes)) continue;
+      frames.push(Buffer.concat(this.#begun.map(({ bytes }) => bytes)).subarray(HEADER_LENGTH));
+      this.#begun = [];
+    }
+    return frames;
+  }
+
+  /** How many buffers a packet fills. A header that says what cannot be is that of a corrupt packet in one. */
+  #needed(first: Buffer): number {
+    if (!this.#mergeable || first.length < HEADER_LENGTH) return 1;
+    const needed = buffersOf(first);
+    return needed <= this.ring.buffers ? needed : 1;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Where the parts of a ring are, guest-physical. */
+/** Where the parts of a ring are, guest-physical: `avail` and `used` of a packed one are the two event suppressions. */
 export interface RingAddresses {
   desc: bigint;
   avail: bigint;

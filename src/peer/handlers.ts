@@ -5,7 +5,6 @@ import {
   type Payload,
   VHOST_F_LOG_ALL,
   VHOST_USER_F_PROTOCOL_FEATURES,
-  VIRTIO_F_RING_PACKED,
 } from '../wire/index.js';
 import { PeerError } from './peer-error.js';
 import type { Session } from './session.js';
@@ -60,9 +59,6 @@ export const handlers: { readonly [name: string]: Handler } = {
   GET_FEATURES: (session) => u64(session.profile.features),
 
   SET_FEATURES: on('u64', (session, { value }) => {
-    // Profiles offer what the real programs offer; QEMU passes packed rings on only for a device with packed=on.
-    if ((value & bit(VIRTIO_F_RING_PACKED)) !== 0n)
-      throw new Error('this version runs split rings only, not packed ones');
     session.features = subset('SET_FEATURES', value, session.profile.features);
     session.memory.logging = (value & bit(VHOST_F_LOG_ALL)) !== 0n;
     return undefined;
@@ -139,7 +135,7 @@ export const handlers: { readonly [name: string]: Handler } = {
   }),
 
   SET_VRING_BASE: on('vring-state', (session, { index, num }) => {
-    session.ring(index).base = num & 0xffff;
+    session.ring(index).base = num;
     return undefined;
   }),
 

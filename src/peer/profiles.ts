@@ -13,6 +13,11 @@ export interface Profile {
   queuePairs: number;
   /** Answer to GET_MAX_MEM_SLOTS; asked only when CONFIGURE_MEM_SLOTS is offered. */
   memSlots: number;
+  /**
+   * Whether it answers GET_VRING_BASE of a packed ring with both halves of the index, as the specification has it. DPDK
+   * tells the available half only (vhost_user_get_vring_base of lib/vhost/vhost_user.c).
+   */
+  wholeBase: boolean;
 }
 
 /** MQ LOG_SHMFD RARP REPLY_ACK NET_MTU BACKEND_REQ CRYPTO_SESSION BACKEND_SEND_FD HOST_NOTIFIER STATUS. */
@@ -26,6 +31,7 @@ const dpdk = (name: string, program: string, features: bigint, listeningFeatures
   protocolFeatures: DPDK_PROTOCOL_FEATURES,
   queuePairs: 0x80,
   memSlots: 8,
+  wholeBase: false,
 });
 
 /** What a peer offers more than its profile, and what less: masks. */
@@ -40,6 +46,7 @@ export interface Deviation {
   protocolFeatures?: Offer;
   queuePairs?: number;
   memSlots?: number;
+  wholeBase?: boolean;
 }
 
 const change = (bits: bigint, { with: more = 0n, without: less = 0n }: Offer = {}): bigint => (bits | more) & ~less;
@@ -54,6 +61,7 @@ export const deviate = (profile: Profile, deviation: Deviation): Profile => ({
   protocolFeatures: change(profile.protocolFeatures, deviation.protocolFeatures),
   queuePairs: deviation.queuePairs ?? profile.queuePairs,
   memSlots: deviation.memSlots ?? profile.memSlots,
+  wholeBase: deviation.wholeBase ?? profile.wholeBase,
 });
 
 /** What a peer offers on the sockets that it listens on. */

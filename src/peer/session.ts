@@ -18,6 +18,7 @@ import {
   specById,
   toJson,
   VERSION,
+  VIRTIO_F_RING_PACKED,
   WireError,
 } from '../wire/index.js';
 import { BackendChannel } from './backend-channel.js';
@@ -36,7 +37,7 @@ import { MemoryTable } from './memory-table.js';
 import { PeerError } from './peer-error.js';
 import type { Profile } from './profiles.js';
 import type { PeerTraffic } from './traffic.js';
-import { Vring } from './vring.js';
+import { has, Vring } from './vring.js';
 
 /** How the peer ends a session: orderly; abruptly with bytes of QEMU unread; after half of a message of its own. */
 export type Leave = 'close' | 'abort' | 'half-message';
@@ -203,10 +204,9 @@ export class Session {
       session: this.number,
       ring: ring.index,
       size: ring.size,
+      ...ring.told,
       base: ring.base,
-      usedIdx: queue.usedIdx(),
-      availIdx: queue.availIdx(),
-      usedFlags: queue.usedFlags(),
+      ...queue.state(),
       enabled: ring.enabled,
     });
     ring.kick?.onSignal(
@@ -221,10 +221,15 @@ export class Session {
 
   /** Stops a ring. @returns the base to report. */
   stopRing(ring: Vring): number {
-    const started = ring.queue !== undefined;
-    const base = ring.stop();
-    if (started) this.#o.recorder.record({ type: 'ring.stop', session: this.number, ring: ring.index, base });
+    const { queue, told } = ring;
+    const base = this.#told(ring.stop());
+    if (queue) this.#o.recorder.record({ type: 'ring.stop', session: this.number, ring: ring.index, ...told, base });
     return base;
+  }
+
+  /** A base as this peer tells it. */
+  #told(base: number): number {
+    return has(this.features, VIRTIO_F_RING_PACKED) && !this.profile.wholeBase ? base & 0xffff : base;
   }
 
   /** Enables or disables a ring. */

@@ -1,6 +1,7 @@
 import { type Recorder, toRanges } from '../timeline/index.js';
-import { buildPacket, parsePacket, virtioNetHeader } from '../virtio/index.js';
-import { headerLength, type Vring } from './vring.js';
+import { buildPacket, type Chain, type DeviceQueue, parsePacket, roomOf, virtioNetHeader } from '../virtio/index.js';
+import { VIRTIO_NET_F_MRG_RXBUF } from '../wire/index.js';
+import { has, headerLength, type Vring } from './vring.js';
 
 /**
  * The peer's end of the traffic: checks what the guest transmits, injects what it shall receive. It outlives the sessions,
@@ -45,19 +46,16 @@ export class PeerTraffic {
     const seqs: number[] = [];
     let corrupt = 0;
     let taken = 0;
-    do {
-      while (this.#txBudget > 0) {
-        const chain = queue.pop();
-        if (!chain) break;
-        this.#txBudget--;
-        taken++;
-        const packet = parsePacket(queue.readOut(chain).subarray(header));
-        if (packet?.dir === 'tx' && packet.pair === ring.pair) seqs.push(packet.seq);
-        else corrupt++;
-        queue.push(chain.head, 0);
-      }
-      // Ask for a kick first and look again after: a buffer made available in between would otherwise wait for ever.
-    } while (this.#txBudget > 0 && !queue.enableNotify());
+    while (this.#txBudget > 0) {
+      const chain = popOrAsk(queue);
+      if (!chain) break;
+      this.#txBudget--;
+      taken++;
+      const packet = parsePacket(queue.readOut(chain).subarray(header));
+      if (packet?.dir === 'tx' && packet.pair === ring.pair) seqs.push(packet.seq);
+      else corrupt++;
+      queue.push(chain, 0);
+    }
     if (taken === 0) return false;
     queue.publish();
     this.#recorder.record({ type: 'packets.seen', dir: 'tx', pair: ring.pair, seqs: toRanges(seqs), corrupt, session });
@@ -68,23 +66,53 @@ export class PeerTraffic {
     const queue = ring.queue!;
     const pending = this.#pending.get(ring.pair) ?? [];
     const sent: number[] = [];
-    do {
-      while (pending.length > 0) {
-        const chain = queue.pop();
-        if (!chain) break;
-        const seq = pending[0]!;
-        const bytes = Buffer.concat([
-          virtioNetHeader(headerLength(features)),
-          buildPacket({ dir: 'rx', pair: ring.pair, seq }),
-        ]);
-        queue.push(chain.head, queue.writeIn(chain, bytes));
-        pending.shift();
-        sent.push(seq);
-      }
-    } while (pending.length > 0 && !queue.enableNotify());
+    while (pending.length > 0) {
+      const seq = pending[0]!;
+      if (!deliver(queue, buildPacket({ dir: 'rx', pair: ring.pair, seq }), features)) break;
+      pending.shift();
+      sent.push(seq);
+    }
     if (sent.length === 0) return false;
     queue.publish();
     this.#recorder.record({ type: 'packets.sent', dir: 'rx', pair: ring.pair, seqs: toRanges(sent), session });
     return queue.needsCall();
   }
+}
+
+/**
+ * The next chain. When there is none, asks for a kick first and looks again after: a buffer made available in between would
+ * otherwise wait for ever.
+ */
+function popOrAsk(queue: DeviceQueue): Chain | undefined {
+  for (;;) {
+    const chain = queue.pop();
+    if (chain || queue.enableNotify()) return chain;
+  }
+}
+
+/** Puts a frame into the guest's buffers: into one, or with MRG_RXBUF into as many as it takes. @returns whether there were */
+function deliver(queue: DeviceQueue, frame: Buffer, features: bigint): boolean {
+  const header = headerLength(features);
+  const mergeable = has(features, VIRTIO_NET_F_MRG_RXBUF);
+  const length = header + frame.length;
+  const before = queue.base;
+  const chains: Chain[] = [];
+  for (let room = 0; room < length && (mergeable || chains.length === 0); ) {
+    const chain = popOrAsk(queue);
+    if (!chain) {
+      // All or nothing, as DPDK's reserve_avail_buf has it: what is there waits for the rest.
+      queue.rewind(before);
+      return false;
+    }
+    chains.push(chain);
+    room += roomOf(chain);
+  }
+  const bytes = Buffer.concat([virtioNetHeader(header, chains.length), frame]);
+  let at = 0;
+  for (const [i, chain] of chains.entries()) {
+    const end = i === chains.length - 1 ? length : at + roomOf(chain);
+    queue.push(chain, queue.writeIn(chain, bytes.subarray(at, end)));
+    at = end;
+  }
+  return true;
 }

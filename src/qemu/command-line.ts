@@ -1,4 +1,5 @@
 import type { Role } from '../timeline/index.js';
+import type { RingLayout } from '../virtio/index.js';
 import { accelerators, atLeast, type NeededType, type QemuFacts } from './facts.js';
 import { QemuError } from './qemu-error.js';
 
@@ -22,6 +23,8 @@ export interface CommandLineOptions {
   machine: MachineType;
   accel: AccelChoice;
   queuePairs: number;
+  /** Layout of the rings that the device offers. */
+  ring: RingLayout;
   /** Guest RAM in bytes. */
   memory: number;
   /** MTU of the network device (host_mtu); it has none without. */
@@ -53,7 +56,7 @@ const PCI_SLOT = 4;
  * @throws QemuError ERR_QEMU_MACHINE, ERR_QEMU_ACCEL, ERR_QEMU_UNSUPPORTED when this binary cannot do what is asked
  */
 export function commandLine(options: CommandLineOptions): string[] {
-  const { facts, machine, queuePairs, mtu } = options;
+  const { facts, machine, queuePairs } = options;
   const choice = machineTypes.filter((type) => facts.machines.has(type));
   if (!choice.includes(machine))
     throw new QemuError(
@@ -75,7 +78,7 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...['-bios', options.biosPath],
     ...['-chardev', chardev(options)],
     ...['-netdev', `vhost-user,id=${NETDEV_ID},chardev=${CHARDEV_ID}${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
-    ...device(facts, machine, queuePairs, mtu),
+    ...device(options),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
     ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
     // Otherwise every qtest command is echoed on stderr.
@@ -119,10 +122,15 @@ function chardev({ facts, role, reconnectMs, socketPath }: CommandLineOptions): 
   return reconnect === undefined ? socket : `${socket},${reconnect}`;
 }
 
-function device(facts: QemuFacts, machine: MachineType, queuePairs: number, mtu?: number): string[] {
+function device({ facts, machine, queuePairs, ring, mtu }: CommandLineOptions): string[] {
   const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
   needs(facts, type);
-  const common = `${type},netdev=${NETDEV_ID}${queuePairs > 1 ? ',mq=on' : ''}${mtu === undefined ? '' : `,host_mtu=${mtu}`}`;
+  const common = [
+    `${type},netdev=${NETDEV_ID}`,
+    ...(queuePairs > 1 ? ['mq=on'] : []),
+    ...(ring === 'packed' ? ['packed=on'] : []),
+    ...(mtu === undefined ? [] : [`host_mtu=${mtu}`]),
+  ].join(',');
   // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
   if (machine === 'microvm') return ['-global', 'virtio-mmio.force-legacy=false', '-device', common];
   // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.

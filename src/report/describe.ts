@@ -1,4 +1,5 @@
 import type { Event, Json, SeqRanges } from '../timeline/index.js';
+import { packedBaseText } from '../virtio/index.js';
 import { clip, formatMs, printable } from './format.js';
 
 /** A frame's arguments can be endless; timelines have them whole. */
@@ -13,6 +14,9 @@ const needReply = (flags: number) => (flags & 8 ? ' (reply wanted)' : '');
 const isEmpty = (body: Json) => body !== null && typeof body === 'object' && Object.keys(body).length === 0;
 const bodyOf = (body: Json) => (isEmpty(body) ? '' : brief(body));
 const extra = (event: { extra?: true }) => (event.extra ? ' (second client)' : '');
+
+const baseText = (layout: 'packed' | undefined, base: number) =>
+  layout === 'packed' ? packedBaseText(base) : String(base);
 
 /**
  * One event as one line for people, without its time. Everything that shows events goes through here.
@@ -67,10 +71,12 @@ function text(event: Event): string {
       return `<- back-end channel ${event.name}${bodyOf(event.body)} (session ${event.session})`;
     case 'ring.start': {
       const indices = event.usedIdx === undefined ? '' : `, used ${event.usedIdx}, avail ${event.availIdx}`;
-      return `ring ${event.ring} starts at ${event.base}${indices}, ${event.enabled ? 'enabled' : 'disabled'} (session ${event.session})`;
+      const next =
+        event.layout === undefined ? indices : `, ${event.available ? 'something' : 'nothing'} available there`;
+      return `ring ${event.ring} starts at ${baseText(event.layout, event.base)}${next}, ${event.enabled ? 'enabled' : 'disabled'} (session ${event.session})`;
     }
     case 'ring.stop':
-      return `ring ${event.ring} stops at ${event.base} (session ${event.session})`;
+      return `ring ${event.ring} stops at ${baseText(event.layout, event.base)} (session ${event.session})`;
     case 'ring.enable':
       return `ring ${event.ring} is ${event.enabled ? 'enabled' : 'disabled'} (session ${event.session})`;
     case 'ring.kick':
@@ -104,7 +110,7 @@ function text(event: Event): string {
     case 'driver.interrupt':
       return `interrupt, ISR ${event.isr}`;
     case 'driver.kick':
-      return `driver notifies ring ${event.ring}`;
+      return `driver notifies ring ${event.ring}${event.count === undefined ? '' : ` ${event.count} times`}`;
     case 'qemu.spawn':
       return `QEMU starts, process ${event.pid}`;
     case 'qemu.exit': {

@@ -10,16 +10,18 @@ export interface Expected {
   count: number;
 }
 
-/** Which packets were seen, read off the timeline as it grows. It answers when a burst is through; it judges nothing. */
+/** Which packets were seen, and used, read off the timeline as it grows. It answers when a burst is through; it judges nothing. */
 export class Ledger {
   readonly #seen = new Map<string, Set<number>>();
+  /** TX packets that came back to the driver. */
+  readonly #used = new Map<string, Set<number>>();
   readonly #next = new Map<string, number>();
 
   /** A recorder's listener. */
   readonly listen = (event: Event): void => {
-    if (event.type !== 'packets.seen') return;
-    const seen = this.#set(event.dir, event.pair);
-    for (const [first, last] of event.seqs) for (let seq = first; seq <= last; seq++) seen.add(seq);
+    if (event.type !== 'packets.seen' && event.type !== 'packets.completed') return;
+    const set = setOf(event.type === 'packets.seen' ? this.#seen : this.#used, event);
+    for (const [first, last] of event.seqs) for (let seq = first; seq <= last; seq++) set.add(seq);
   };
 
   /** Numbers the next `count` packets of a pair and direction. */
@@ -31,20 +33,25 @@ export class Ledger {
   }
 
   /** What of it was not seen yet. */
-  missing({ dir, pair, first, count }: Expected): SeqRanges {
-    const seen = this.#set(dir, pair);
-    const seqs: number[] = [];
-    for (let seq = first; seq < first + count; seq++) if (!seen.has(seq)) seqs.push(seq);
-    return toRanges(seqs);
+  missing(part: Expected): SeqRanges {
+    return without(part, setOf(this.#seen, part));
   }
 
-  #set(dir: Dir, pair: number): Set<number> {
-    const key = `${dir}${pair}`;
-    let set = this.#seen.get(key);
-    if (!set) {
-      set = new Set();
-      this.#seen.set(key, set);
-    }
-    return set;
+  /** What of it did not come back to the driver yet; TX. */
+  unused(part: Expected): SeqRanges {
+    return without(part, setOf(this.#used, part));
   }
+}
+
+function setOf(sets: Map<string, Set<number>>, { dir, pair }: { dir: Dir; pair: number }): Set<number> {
+  const key = `${dir}${pair}`;
+  const set = sets.get(key) ?? new Set();
+  sets.set(key, set);
+  return set;
+}
+
+function without({ first, count }: Expected, set: ReadonlySet<number>): SeqRanges {
+  const seqs: number[] = [];
+  for (let seq = first; seq < first + count; seq++) if (!set.has(seq)) seqs.push(seq);
+  return toRanges(seqs);
 }

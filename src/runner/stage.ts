@@ -1,6 +1,7 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  type Activity,
   type Burst,
   CutOff,
   QemuGone,
@@ -26,6 +27,7 @@ import {
 } from '../qemu/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import { ChardevWatch, ProcessWatch, SocketWatch } from '../watch/index.js';
+import { BusyDriver } from './busy-driver.js';
 import { type Expected, Ledger } from './ledger.js';
 
 /** How long a step waits for its event. Longer than any bound of the contract, so that a late event is still seen. */
@@ -71,6 +73,8 @@ export class VariantStage implements Stage {
   readonly #argv: string[];
   #qemu: QemuProcess | undefined;
   #driver: Driver | undefined;
+  /** What the driver does in the background. */
+  #busy: BusyDriver | undefined;
   #process: ProcessWatch | undefined;
   #socket: SocketWatch | undefined;
   #chardev: ChardevWatch | undefined;
@@ -96,6 +100,7 @@ export class VariantStage implements Stage {
       machine: variant.machine,
       accel: options.accel,
       queuePairs: variant.queuePairs,
+      ring: variant.ring,
       memory: variant.memory,
       ...(variant.mtu === undefined ? {} : { mtu: variant.mtu }),
       reconnectMs: variant.reconnectMs,
@@ -114,6 +119,7 @@ export class VariantStage implements Stage {
       profile: profile.name,
       driver: variant.driver,
       queuePairs: variant.queuePairs,
+      ...(variant.ring === 'packed' ? { ring: variant.ring } : {}),
       memory: variant.memory,
       reconnectMs: variant.role === 'client' ? variant.reconnectMs : 0,
       socketPath: this.#socketPath,
@@ -238,6 +244,8 @@ export class VariantStage implements Stage {
     if (!qemu || this.#gone) return;
     // Nor can a QEMU be looked at that waits for its peer; one that was to quit while it waits got the quit from the schedule.
     if (!this.#quitSent && this.peer.session?.keepsWaiting) await this.peer.leave('close');
+    // A schedule that did not run to its end may have left it at work.
+    if (this.#busy) await this.#unlessGone(this.restDriver().catch(() => {}));
     if (!this.#quitSent) await this.#unlessGone(this.sample());
     if (this.#gone || this.starting) return;
     this.sendQuit();
@@ -251,8 +259,18 @@ export class VariantStage implements Stage {
   }
 
   async until(what: string, test: () => boolean): Promise<void> {
+    const happened = await this.#when(what, test, (event) => this.#inTime(event));
+    if (happened === LATE) throw new StepTimeout(what);
+  }
+
+  /** Waits, in the way given, until `test` holds; it is asked again after every event. @throws QemuGone, CutOff */
+  async #when(
+    what: string,
+    test: () => boolean,
+    wait: (happened: Promise<void>) => Promise<unknown>,
+  ): Promise<unknown> {
     if (this.#gone) throw new QemuGone();
-    if (test()) return;
+    if (test()) return undefined;
     if (this.peer.cutFired) throw new CutOff(what);
     let unlisten = () => {};
     const happened = new Promise<void>((resolve, reject) => {
@@ -271,7 +289,7 @@ export class VariantStage implements Stage {
       });
     });
     try {
-      if ((await this.#inTime(happened)) === LATE) throw new StepTimeout(what);
+      return await wait(happened);
     } finally {
       unlisten();
     }
@@ -333,7 +351,7 @@ export class VariantStage implements Stage {
     if (this.#chardev) await this.#bounded('chardev', this.#chardev.read());
   }
 
-  async traffic({ packets, inFlight = false, only }: Burst): Promise<void> {
+  async traffic({ packets, inFlight = false, only, until = 'arrived', within }: Burst): Promise<void> {
     const driver = this.#driver;
     if (!driver || !this.recorder.latest('driver.ready')) throw new StepFailed('traffic before the driver was started');
     const { traffic } = this.peer;
@@ -371,7 +389,12 @@ export class VariantStage implements Stage {
     }
     try {
       await transmit();
-      await this.until(`${packets} packets each way`, () => missing().length === 0);
+      const sent = expected.filter(({ dir }) => dir === 'tx');
+      const through = () =>
+        until === 'arrived' ? missing().length === 0 : sent.every((part) => this.#ledger.unused(part).length === 0);
+      const what = until === 'arrived' ? `${packets} packets each way` : `${packets} packets used`;
+      if (within === undefined) await this.until(what, through);
+      else await this.#when(what, through, (event) => this.#within(within, event));
     } finally {
       // What came back as used is read once more: an interrupt may have been suppressed.
       if (!this.#gone) await this.#unlessGone(driver.poll());
@@ -400,6 +423,33 @@ export class VariantStage implements Stage {
   async resetDriver(): Promise<void> {
     if (!this.#driver) throw new StepFailed('reset before the driver was started');
     await this.#bounded('driver reset', this.#driver.reset());
+  }
+
+  keepDriver(activity: Activity): void {
+    const driver = this.#driver;
+    if (!driver || !this.#driverRuns) throw new StepFailed(`${activity} before the driver was started`);
+    if (this.#busy) throw new StepFailed('the driver is busy already');
+    const { pairs } = this.recorder.latest('driver.ready')!;
+    this.#busy = new BusyDriver({
+      driver,
+      recorder: this.recorder,
+      pairs,
+      ...(activity === 'sending' ? { number: (pair) => this.#ledger.take('tx', pair, 1).first } : {}),
+      // QEMU's own dial ends in an idle callback, which any kick keeps waiting: that there is none on the way is its rule.
+      underWay: () => this.variant.role === 'server' && this.peer.session !== undefined && !this.ringsRunning(),
+      running: () => this.ringsRunning(),
+    });
+  }
+
+  async hurryDriver(): Promise<void> {
+    if (this.#busy) await this.#bounded('kicks', this.#busy.hurry());
+  }
+
+  async restDriver(): Promise<void> {
+    const busy = this.#busy;
+    if (!busy) throw new StepFailed('the driver rests already');
+    this.#busy = undefined;
+    await this.#bounded('the last kick', busy.rest());
   }
 
   async qmp(execute: string, args?: Json): Promise<Json> {

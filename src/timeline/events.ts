@@ -31,6 +31,8 @@ export interface RunBegin {
   profile: string;
   driver: 'none' | 'linux';
   queuePairs: number;
+  /** Layout of the rings that the device offers; absent for split ones. */
+  ring?: 'packed';
   /** Guest RAM in bytes. */
   memory: number;
   /** The configured reconnect interval; 0 = never. Only a `client` has one. */
@@ -246,12 +248,22 @@ export interface RingStart {
   session: number;
   ring: number;
   size: number;
-  /** The last SET_VRING_BASE. */
+  /** Absent for a split ring. */
+  layout?: 'packed';
+  /**
+   * The last SET_VRING_BASE. Split: the available index. Packed, 32 bits: 0-14 index of the next available descriptor, 15 its
+   * wrap counter, 16-30 index of the next used descriptor, 31 its wrap counter.
+   */
   base: number;
+  /** Split. */
   usedIdx?: number;
   availIdx?: number;
-  /** Flags word of the used ring: bit 0 = VRING_USED_F_NO_NOTIFY. */
+  /** Split. Flags word of the used ring: bit 0 = VRING_USED_F_NO_NOTIFY. */
   usedFlags?: number;
+  /** Packed. Whether the descriptor at the base is available. */
+  available?: boolean;
+  /** Packed. Flags of the device's event suppression: 0 kick always, 1 never, 2 at a certain descriptor. */
+  eventFlags?: number;
   enabled: boolean;
 }
 
@@ -260,7 +272,9 @@ export interface RingStop {
   type: 'ring.stop';
   session: number;
   ring: number;
-  /** The index the peer reports: its next available index. */
+  /** Absent for a split ring. */
+  layout?: 'packed';
+  /** Where the ring would go on, as the peer tells it; see RingStart. The used half of a packed ring's may be left 0. */
   base: number;
 }
 
@@ -360,6 +374,8 @@ export interface DriverReady {
   type: 'driver.ready';
   /** Queue pairs the driver uses. */
   pairs: number;
+  /** Layout of the rings: absent for split ones. Of packed ones `avail` and `used` are the two event suppressions. */
+  layout?: 'packed';
   rings: { index: number; size: number; desc: Hex; avail: Hex; used: Hex }[];
 }
 
@@ -379,6 +395,8 @@ export interface DriverInterrupt {
 export interface DriverKick {
   type: 'driver.kick';
   ring: number;
+  /** How many times in a row, where more than once. */
+  count?: number;
 }
 
 // --- QEMU ------------------------------------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
-import { type Chain, type Segment, walkChain } from './chain.js';
-import type { GuestMemory } from './guest-memory.js';
+import { type Chain, walkChain } from './chain.js';
+import { DeviceQueue, type DeviceQueueOptions } from './device-queue.js';
 import {
   AVAIL_F_NO_INTERRUPT,
   availEventOffset,
   DESCRIPTOR_SIZE,
   encodeUsed,
-  MAX_QUEUE_SIZE,
   needsEvent,
   RING_HEADER_SIZE,
   RING_IDX,
@@ -17,34 +16,9 @@ import {
 } from './split-layout.js';
 import { VirtioError } from './virtio-error.js';
 
-/** Most bytes that one chain may hand over: the largest frame that QEMU moves (NET_BUFSIZE of include/net/net.h). */
-const MAX_CHAIN_BYTES = 4096 + 65536;
-
-/** What a device needs to know to run a split virtqueue. */
-export interface SplitQueueOptions {
-  /** Entries; a power of two. */
-  size: number;
-  /** Addresses of the three parts, in the address space of `rings`. */
-  desc: bigint;
-  avail: bigint;
-  used: bigint;
-  /** The available index to go on from. */
-  base: number;
-  /** VIRTIO_RING_F_EVENT_IDX was negotiated. */
-  eventIdx: boolean;
-  /** VIRTIO_RING_F_INDIRECT_DESC was negotiated; taken as true when absent. */
-  indirect?: boolean;
-  rings: GuestMemory;
-  /** Memory by guest-physical address. */
-  buffers: GuestMemory;
-}
-
-/**
- * The device's side of one split virtqueue (virtio 1.2, 2.7). The driver is not trusted: whatever it writes leads to a
- * chain within bounds or to a VirtioError, and an error leaves the queue where it was.
- */
-export class SplitQueue {
-  readonly #q: Required<SplitQueueOptions>;
+/** The device's side of one split virtqueue (virtio 1.2, 2.7). */
+export class SplitQueue extends DeviceQueue {
+  readonly layout = 'split';
   #nextAvail: number;
   /** Heads that are available and not yet popped, first one at `#popped`, with the descriptor table as of then. */
   #heads: number[] = [];
@@ -57,11 +31,9 @@ export class SplitQueue {
   #signalled: number | undefined;
 
   /** Reads the used index to go on from. @throws VirtioError on a bad size or alignment, and what `rings` throws. */
-  constructor(options: SplitQueueOptions) {
-    this.#q = { indirect: true, ...options };
-    const { size, desc, avail, used, base } = this.#q;
-    if (!Number.isInteger(Math.log2(size)) || size > MAX_QUEUE_SIZE)
-      throw new VirtioError('ERR_RING_SIZE', `queue size ${size}`, `a power of two up to ${MAX_QUEUE_SIZE}`);
+  constructor(options: DeviceQueueOptions) {
+    super(options);
+    const { desc, avail, used, base } = this.q;
     if (desc % 16n !== 0n || avail % 2n !== 0n || used % 4n !== 0n)
       throw new VirtioError(
         'ERR_RING_ALIGNMENT',
@@ -74,49 +46,49 @@ export class SplitQueue {
 
   /** The driver's available index, as it stands in memory. */
   availIdx(): number {
-    return this.#q.rings.read(this.#q.avail + BigInt(RING_IDX), 2).readUInt16LE();
+    return this.q.rings.read(this.q.avail + BigInt(RING_IDX), 2).readUInt16LE();
   }
 
   /** The used index, as it stands in memory. */
   usedIdx(): number {
-    return this.#q.rings.read(this.#q.used + BigInt(RING_IDX), 2).readUInt16LE();
+    return this.q.rings.read(this.q.used + BigInt(RING_IDX), 2).readUInt16LE();
   }
 
   /** The used ring's flags, as they stand in memory. */
   usedFlags(): number {
-    return this.#q.rings.read(this.#q.used, 2).readUInt16LE();
+    return this.q.rings.read(this.q.used, 2).readUInt16LE();
   }
 
-  /** The available index of the next chain to pop: what GET_VRING_BASE reports. */
-  get nextAvail(): number {
+  get base(): number {
     return this.#nextAvail;
   }
 
-  /** Takes the next available chain, or undefined when there is none. @throws VirtioError */
+  state() {
+    return { usedIdx: this.usedIdx(), availIdx: this.availIdx(), usedFlags: this.usedFlags() };
+  }
+
   pop(): Chain | undefined {
     if (this.#popped === this.#heads.length && !this.#fetch()) return undefined;
-    const { size, indirect, buffers } = this.#q;
+    const { size, indirect, buffers } = this.q;
     const chain = walkChain(this.#heads[this.#popped]!, { table: this.#table, size, indirect, buffers });
     this.#popped++;
     this.#nextAvail = wrap16(this.#nextAvail + 1);
     return chain;
   }
 
-  /** Takes all chains that are available now. @throws VirtioError */
-  popAll(): Chain[] {
-    const chains: Chain[] = [];
-    for (let chain = this.pop(); chain; chain = this.pop()) chains.push(chain);
-    return chains;
+  rewind(base: number): void {
+    this.#nextAvail = wrap16(base);
+    this.#heads = [];
+    this.#popped = 0;
   }
 
-  /** Hands a popped chain back, `written` bytes of which the device wrote. The driver sees it after publish(). */
-  push(head: number, written: number): void {
+  push({ head }: Chain, written: number): void {
     this.#unpublished.push({ head, written });
   }
 
-  /** Makes all pushed chains visible to the driver: the elements first, then the index. */
+  /** The elements first, then the index. */
   publish(): void {
-    const { size, used, rings } = this.#q;
+    const { size, used, rings } = this.q;
     const bytes = encodeUsed(this.#unpublished);
     for (const { slot, from, count } of ringSlices(size, this.#usedIdx, this.#unpublished.length))
       rings.write(
@@ -125,15 +97,11 @@ export class SplitQueue {
       );
     this.#usedIdx = wrap16(this.#usedIdx + this.#unpublished.length);
     this.#unpublished = [];
-    this.#write16(used + BigInt(RING_IDX), this.#usedIdx);
+    this.write16(used + BigInt(RING_IDX), this.#usedIdx);
   }
 
-  /**
-   * Whether the driver is to be interrupted for what was published since the last call of this method. Call it after
-   * publish(): a driver that re-arms used_event in between is seen because the index was written first (2.7.10).
-   */
   needsCall(): boolean {
-    const { size, avail, eventIdx, rings } = this.#q;
+    const { size, avail, eventIdx, rings } = this.q;
     const old = this.#signalled;
     this.#signalled = this.#usedIdx;
     if (!eventIdx) return (rings.read(avail, 2).readUInt16LE() & AVAIL_F_NO_INTERRUPT) === 0;
@@ -141,47 +109,16 @@ export class SplitQueue {
     return old === undefined || needsEvent(usedEvent, this.#usedIdx, old);
   }
 
-  /**
-   * Asks for a notification of the next available chain. @returns true when none is available now; on false the driver
-   * may have looked before it was asked, so pop again.
-   */
   enableNotify(): boolean {
-    const { size, used, eventIdx } = this.#q;
-    if (eventIdx) this.#write16(used + BigInt(availEventOffset(size)), this.#nextAvail);
-    else this.#write16(used, 0);
+    const { size, used, eventIdx } = this.q;
+    if (eventIdx) this.write16(used + BigInt(availEventOffset(size)), this.#nextAvail);
+    else this.write16(used, 0);
     return this.availIdx() === this.#nextAvail;
-  }
-
-  /** The bytes the driver sends with a chain. @throws VirtioError when they are more than any frame. */
-  readOut(chain: Chain): Buffer {
-    const total = byteLength(chain.out);
-    if (total > MAX_CHAIN_BYTES)
-      throw new VirtioError('ERR_CHAIN_BYTES', `chain of ${total} bytes`, `at most ${MAX_CHAIN_BYTES} make a frame`);
-    const segments = chain.out.filter((segment) => segment.length > 0);
-    return Buffer.concat(segments.map(({ addr, length }) => this.#q.buffers.read(addr, length)));
-  }
-
-  /** Writes `bytes` into a chain. @returns their number, for push(). @throws VirtioError when the chain is too short. */
-  writeIn(chain: Chain, bytes: Buffer): number {
-    const room = byteLength(chain.in);
-    if (room < bytes.length)
-      throw new VirtioError(
-        'ERR_CHAIN_BYTES',
-        `chain with room for ${room} bytes, ${bytes.length} needed`,
-        'a receive buffer holds a whole frame',
-      );
-    let at = 0;
-    for (const { addr, length } of chain.in) {
-      const part = bytes.subarray(at, at + length);
-      if (part.length > 0) this.#q.buffers.write(addr, part);
-      at += part.length;
-    }
-    return bytes.length;
   }
 
   /** Reads the heads that became available and the descriptor table in as few reads as the ring's wrap allows. */
   #fetch(): boolean {
-    const { size, desc, avail, rings } = this.#q;
+    const { size, desc, avail, rings } = this.q;
     const count = wrap16(this.availIdx() - this.#nextAvail);
     if (count > size)
       throw new VirtioError(
@@ -200,12 +137,4 @@ export class SplitQueue {
     this.#popped = 0;
     return true;
   }
-
-  #write16(addr: bigint, value: number): void {
-    const bytes = Buffer.alloc(2);
-    bytes.writeUInt16LE(value);
-    this.#q.rings.write(addr, bytes);
-  }
 }
-
-const byteLength = (segments: readonly Segment[]) => segments.reduce((sum, { length }) => sum + length, 0);

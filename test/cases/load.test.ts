@@ -30,6 +30,7 @@ describe('a valid case', () => {
       params: {},
       driver: 'linux',
       queuePairs: 1,
+      ring: 'split',
       reconnectMs: 1000,
       memory: 64 * 1024 * 1024,
       start: 'peer-first',

@@ -179,6 +179,14 @@ describe('R3 the machine keeps running', () => {
   it('holds when a command explains the change', () =>
     expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute: 'stop' })));
 
+  it('holds when the command came while the state before it was being asked for', () => {
+    const first = good.find('qmp.heartbeat');
+    const slow = later('paused').with('qmp.heartbeat', (e) => e.sent === first.sent, { t: first.sent + 5 });
+    const stop = (t: number) => slow.plus({ t, type: 'qmp.command', id: 1, execute: 'stop' });
+    expectHold('R3', stop(first.sent + 2));
+    expectBreak('R3', stop(first.sent - 2), 'violation', /from running to paused/);
+  });
+
   it('says nothing without a loss', () => expectNotApplicable('R3', server({ away: [] })));
 });
 

@@ -1,7 +1,9 @@
 import { describe, it } from 'vitest';
+import { PACKED_FRESH_BASE } from '../../src/virtio/index.js';
 import { ACCEPTED, FORWARDED, hex, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
-import type { Story } from './timeline-builder.js';
+import { packed, at as place } from './packed-story.js';
+import type { Story, Timed } from './timeline-builder.js';
 
 const good = server({ pairs: 2 });
 const loss = good.find('session.close');
@@ -196,7 +198,10 @@ describe('R24 rings go on where they stopped', () => {
         (e) => e.session === 2,
         (e) => (e.ring === 1 ? { base: 5, usedIdx: 5 } : { base: 0 }),
       )
-      .plus({ t: loss.t + 50, type: 'packets.completed', dir: 'tx', pair: 0, seqs: [[200, 204]] });
+      .plus(
+        { t: loss.t + 40, type: 'packets.sent', dir: 'tx', pair: 0, seqs: [[200, 204]] },
+        { t: loss.t + 50, type: 'packets.completed', dir: 'tx', pair: 0, seqs: [[200, 204]] },
+      );
     expectHold('R24', touched);
     const stale = touched.with('ring.start', (e) => e.session === 2 && e.ring === 3, { base: 64, usedIdx: 0 });
     expectBreak('R24', stale, 'violation', /ring 3 starts at 64, expected 0 \(a fresh ring\)/);
@@ -223,12 +228,109 @@ describe('R24 rings go on where they stopped', () => {
     expectBreak('R24', start(1, { base: 3 }).plus(stop), 'violation', /expected 70 or 64/);
   });
   it('counts modulo 2^16', () => expectHold('R24', start(1, { base: 64, usedIdx: 65600 })));
-  it('says nothing about packed rings, or without a ring', () => {
-    expectNotApplicable(
-      'R24',
-      good.with('driver.features', () => true, { accepted: hex(ACCEPTED | (1n << 34n)) }),
+  it('says nothing without a ring', () => expectNotApplicable('R24', server({ driver: 'none' })));
+});
+
+describe('packed rings', () => {
+  const rings = packed(good);
+  const start = (ring: number, patch: object) =>
+    rings.with('ring.start', (e) => e.session === 2 && e.ring === ring, patch);
+  /** What a real QEMU does: it knows no better than where each ring had started. */
+  const stale = rings.with('ring.start', (e) => e.session === 2, { base: PACKED_FRESH_BASE, available: false });
+  /** Ring 1 is stopped in order shortly before the loss, at 70. */
+  const stopped = (num: number) => {
+    const reply = good.find('wire.send', ({ name }) => name === 'GET_VRING_BASE');
+    return { ...reply, t: loss.t - 5, session: 1, body: { index: 1, num } };
+  };
+
+  it('R24 holds where they go on where they stopped, or where they had started before', () => {
+    expectHold('R24', rings, /8 starts of rings at the right index, 4 of them restarts$/);
+    expectHold('R24', stale, /4 of them restarts; 4 packed after a loss where they had started before/);
+  });
+  it('R24 breaks when one goes on elsewhere after a loss', () => {
+    for (const base of [0, place(1), place(63), place(65)])
+      expectBreak(
+        'R24',
+        start(1, { base }),
+        'violation',
+        /ring 1 starts at 0x\S+ \(.*\), expected 0x80008000 \(index 0, wrap counter 1\) \(where it started before, or where it stopped\)/,
+      );
+  });
+  it('R24 breaks when a fresh one does not start at 0 with both wrap counters set', () => {
+    for (const base of [0, 0x8000, place(1)])
+      expectBreak(
+        'R24',
+        rings.with('ring.start', (e) => e.session === 1 && e.ring === 2, { base }),
+        'violation',
+        /expected 0x80008000 \(index 0, wrap counter 1\) \(a fresh ring\)/,
+      );
+  });
+  it('R24 wants the whole of what GET_VRING_BASE returned after an orderly stop, to the last bit', () => {
+    for (const num of [place(70), place(70) & 0xffff, place(300)]) {
+      expectHold('R24', start(1, { base: num }).plus(stopped(num)));
+      for (const base of [
+        place(64),
+        PACKED_FRESH_BASE,
+        (num ^ 0x8000_0000) >>> 0,
+        (num ^ 0x1_0000) >>> 0,
+        num ^ 0x8000,
+      ])
+        expectBreak('R24', start(1, { base }).plus(stopped(num)), 'violation', /what GET_VRING_BASE returned/);
+    }
+  });
+  it('R24 lets them go on behind what QEMU used itself', () => {
+    const unseen: Timed = { t: loss.t + 20, type: 'packets.sent', dir: 'tx', pair: 0, seqs: [[900, 902]] };
+    for (const base of [place(70), place(73), place(76)])
+      expectHold('R24', start(1, { base }).plus(stopped(place(70)), unseen));
+    expectBreak('R24', start(1, { base: place(77) }).plus(stopped(place(70)), unseen), 'violation', /ring 1/);
+    expectBreak('R24', start(0, { base: place(65) }).plus(unseen), 'violation', /ring 0/);
+  });
+
+  it('R38 holds where they go on where they stopped, and is about losses of packed rings only', () => {
+    expectHold('R38', rings, /4 packed rings restarted where the lost peer had got to/);
+    expectNotApplicable('R38', good);
+    expectNotApplicable('R38', packed(server({ away: [] })));
+  });
+  it('R38 breaks when they go on where they had started', () => {
+    expectBreak(
+      'R38',
+      stale,
+      'violation',
+      /session 2: ring 0 starts at 0x80008000 .* and had stopped at 0x80408040 \(index 64, wrap counter 1\), where nothing is available \(and 3 more\)/,
     );
-    expectNotApplicable('R24', server({ driver: 'none' }));
+  });
+
+  it('R26 breaks when the guest is asked not to kick', () => {
+    expectHold('R26', rings);
+    expectHold('R26', start(1, { eventFlags: 2 }));
+    expectBreak(
+      'R26',
+      start(1, { eventFlags: 1 }),
+      'violation',
+      /session 2: ring 1 starts with DISABLE in the device's event suppression/,
+    );
+  });
+
+  it('T1 does not count a stall where QEMU could not know the place, only there', () => {
+    const end = rings.find('traffic.end', () => true, -1);
+    const stalled = (story: Story, ...dirs: ('tx' | 'rx')[]) =>
+      story
+        .with('traffic.end', (e) => e.t === end.t, {
+          outcome: 'stalled',
+          missing: dirs.map((dir) => ({ dir, pair: 1, seqs: [[64, 127]] as [number, number][] })),
+        })
+        .stretch(end.t, 3000);
+    expectHold('T1', stalled(stale, 'tx', 'rx'), /1 burst flowed .*; 1 burst stalled on packed rings at a stale base/);
+    expectBreak('T1', stalled(rings, 'tx'), 'violation', /64 TX of pair 1 missing/);
+    const half = rings.with('ring.start', (e) => e.session === 2 && e.ring === 3, { base: PACKED_FRESH_BASE });
+    expectHold('T1', stalled(half, 'tx'), /1 burst stalled/);
+    expectBreak('T1', stalled(half, 'tx', 'rx'), 'violation', /: 64 RX of pair 1 missing/);
+  });
+  it('T2 does not call lost what waits where QEMU could not know the place', () => {
+    const waiting: Timed = { t: loss.t + 3300, type: 'packets.sent', dir: 'tx', pair: 0, seqs: [[900, 901]] };
+    const quit = good.find('qmp.command').t;
+    expectHold('T2', stale.plus(waiting).stretch(quit, 2000), /2 in flight at the end/);
+    expectBreak('T2', rings.plus(waiting).stretch(quit, 2000), 'violation', /2 packets lost: TX of pair 0/);
   });
 });
 

@@ -105,6 +105,61 @@ describe('T2 no packet is lost, duplicated or corrupted', () => {
   it('says nothing without packets', () => expectNotApplicable('T2', server({ driver: 'none' })));
 });
 
+describe('T3 packets keep their order', () => {
+  const seen = (dir: 'tx' | 'rx', session: number, t: number, ...seqs: [number, number][]): Timed => ({
+    ...{ t, type: 'packets.seen', dir, pair: 0, seqs, corrupt: 0 },
+    ...(dir === 'tx' ? { session } : {}),
+  });
+  const sent = (t: number, ...seqs: [number, number][]): Timed => ({
+    t,
+    type: 'packets.sent',
+    dir: 'tx',
+    pair: 0,
+    seqs,
+  });
+  /** When the rings of the second session run, and no burst has begun. */
+  const end = second.t - 0.05;
+
+  it('holds', () => expectHold('T3', good, /512 packets in the order sent/));
+  it('goes by the order of sending, not by the numbers', () => {
+    const odd = good.plus(
+      sent(quit.t - 20, [905, 905]),
+      sent(quit.t - 19, [900, 904]),
+      seen('tx', 2, quit.t - 18, [905, 905], [900, 904]),
+    );
+    expectHold('T3', odd, /518 packets/);
+  });
+  it('breaks when packets are overtaken, within what is seen at once or later, in one session or the next', () => {
+    const six = good.plus(sent(loss.t - 20, [900, 905]));
+    const story = (...more: Timed[]) => six.plus(...more);
+    expectBreak(
+      'T3',
+      story(seen('tx', 2, end, [900, 901], [903, 903], [902, 902], [904, 905])),
+      'violation',
+      /1 packet overtaken by later ones: TX of pair 0 \(902\)/,
+    );
+    expectBreak(
+      'T3',
+      story(seen('tx', 1, loss.t - 9, [903, 905]), seen('tx', 2, end, [900, 902])),
+      'violation',
+      /3 packets/,
+    );
+    const guest = good.with('packets.seen', (e) => e.dir === 'rx' && e.pair === 1 && e.t > loss.t, {
+      seqs: [
+        [65, 127],
+        [64, 64],
+      ],
+    });
+    expectBreak('T3', guest, 'violation', /RX of pair 1 \(64\)/);
+  });
+  it('lets a restart leave packets out, or repeat them', () => {
+    const six = good.plus(sent(loss.t - 20, [900, 905]));
+    expectHold('T3', six.plus(seen('tx', 2, end, [900, 901], [904, 905])));
+    expectHold('T3', six.plus(seen('tx', 1, loss.t - 9, [900, 903]), seen('tx', 2, end, [902, 905])));
+  });
+  it('says nothing without packets', () => expectNotApplicable('T3', server({ driver: 'none' })));
+});
+
 describe('outages', () => {
   it('measures each loss', () => {
     const [first, next, ...more] = outages(server({ away: [200, 3100] }).timeline());

@@ -63,9 +63,20 @@ describe.each(names)('the driver on %s', (name) => {
     expect(all('driver.link')).toMatchObject([{ up: true }]);
   });
 
-  it.each(['', ',event_idx=off'])('moves bursts both ways by interrupts, round the rings (%s)', async (options) => {
+  it.each([
+    ['', 'whole'],
+    [',event_idx=off', 'whole'],
+    ['', 'apart'],
+    [',indirect_desc=off', 'apart'],
+    ['', 'halves'],
+    [',packed=on', 'whole'],
+    [',packed=on,event_idx=off', 'whole'],
+    [',packed=on', 'apart'],
+    [',packed=on,indirect_desc=off', 'apart'],
+    [',packed=on', 'halves'],
+  ] as const)('moves bursts both ways by interrupts, round the rings (%s, frames %s)', async (options, frame) => {
     const { transmitted } = await boot(options);
-    await driver.start();
+    await driver.start({ frame });
     // What arrives shows that QEMU's end of the stream is there; before, it drops what the guest sends.
     machine!.deliver(...rxPackets(0, 1));
     await until(() => driver.received(0) === 1);

@@ -1,5 +1,20 @@
 import type { AccessSize, GuestBus } from '../../src/driver/index.js';
-import { RING_HEADER_SIZE, SplitQueue, USED_ELEMENT_SIZE } from '../../src/virtio/index.js';
+import {
+  type DeviceQueue,
+  encodePacked,
+  openQueue,
+  PACKED_DESC_F_AVAIL,
+  PACKED_DESC_F_USED,
+  PACKED_FRESH_BASE,
+  RING_HEADER_SIZE,
+  USED_ELEMENT_SIZE,
+} from '../../src/virtio/index.js';
+import {
+  bit,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+} from '../../src/wire/index.js';
 import { ArrayMemory } from '../virtio/guest-ring.js';
 
 const BASE = 0xfeb00000n;
@@ -10,7 +25,7 @@ interface FakeQueue {
   desc: bigint;
   avail: bigint;
   used: bigint;
-  queue?: SplitQueue;
+  queue?: DeviceQueue;
 }
 
 /** A virtio-net device on virtio-mmio, in this process: what QEMU would be, with as many queue pairs as wanted. */
@@ -83,7 +98,7 @@ export class FakeMmio implements GuestBus {
   }
 
   /** The running queue. */
-  queue(index: number): SplitQueue {
+  queue(index: number): DeviceQueue {
     return this.queues.get(index)!.queue!;
   }
 
@@ -99,9 +114,15 @@ export class FakeMmio implements GuestBus {
     if (rises) for (const listener of this.#listeners) listener(LINE, true);
   }
 
-  /** Writes an element that the driver never offered into a used ring. */
+  /** Hands back what the driver never offered. */
   forgeUsed(index: number, head: number): void {
-    const { used } = this.queues.get(index)!;
+    const { desc, used } = this.queues.get(index)!;
+    if (this.#has(VIRTIO_F_RING_PACKED)) {
+      const flags = PACKED_DESC_F_AVAIL | PACKED_DESC_F_USED;
+      this.memory.write(desc, encodePacked([{ addr: 0n, length: 0, id: head, flags }]));
+      this.interrupt(1);
+      return;
+    }
     this.memory.bytes.writeUInt32LE(head, Number(used) + RING_HEADER_SIZE);
     this.memory.bytes.writeUInt32LE(0, Number(used) + RING_HEADER_SIZE + USED_ELEMENT_SIZE / 2);
     this.memory.bytes.writeUInt16LE(1, Number(used) + 2);
@@ -172,11 +193,22 @@ export class FakeMmio implements GuestBus {
       this.queues.clear();
     }
     if ((status & 4) === 0) return;
-    const eventIdx = ((this.accepted >> 29n) & 1n) === 1n;
+    const packed = this.#has(VIRTIO_F_RING_PACKED);
     for (const q of this.queues.values()) {
-      q.queue = new SplitQueue({ ...q, base: 0, eventIdx, rings: this.memory, buffers: this.memory });
+      q.queue = openQueue(packed ? 'packed' : 'split', {
+        ...q,
+        base: packed ? PACKED_FRESH_BASE : 0,
+        eventIdx: this.#has(VIRTIO_RING_F_EVENT_IDX),
+        indirect: this.#has(VIRTIO_RING_F_INDIRECT_DESC),
+        rings: this.memory,
+        buffers: this.memory,
+      });
       q.queue.enableNotify();
     }
+  }
+
+  #has(feature: number): boolean {
+    return (this.accepted & bit(feature)) !== 0n;
   }
 
   #control(): void {
@@ -184,7 +216,7 @@ export class FakeMmio implements GuestBus {
     for (const chain of this.queue(index).popAll()) {
       const command = this.queue(index).readOut(chain);
       if (command[0] === 4 && command[1] === 0) this.pairsSet = command.readUInt16LE(2);
-      this.queue(index).push(chain.head, this.queue(index).writeIn(chain, Buffer.of(this.ack)));
+      this.queue(index).push(chain, this.queue(index).writeIn(chain, Buffer.of(this.ack)));
     }
     this.publish(index);
   }

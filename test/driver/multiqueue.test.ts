@@ -4,17 +4,27 @@ import { Recorder } from '../../src/timeline/index.js';
 import { buildPacket, parsePacket, virtioNetHeader } from '../../src/virtio/index.js';
 import {
   bit,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_GUEST_ANNOUNCE,
+  VIRTIO_NET_F_MRG_RXBUF,
   VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
 } from '../../src/wire/index.js';
 import { FakeMmio } from './fake-mmio.js';
 
 const MEMORY = 16 * 1024 * 1024;
 const everything = 2n ** 64n - 1n;
 
-function setUp({ pairs = 4, maxPairs = 4, offered = everything, memory = MEMORY } = {}) {
+interface Options {
+  pairs?: number;
+  maxPairs?: number;
+  offered?: bigint;
+  memory?: number;
+}
+
+function setUpDevice({ pairs = 4, maxPairs = 4, offered = everything, memory = MEMORY }: Options) {
   const device = new FakeMmio(maxPairs, offered);
   const recorder = new Recorder();
   const driver = new Driver({ bus: device, recorder, machine: 'microvm', pairs, personality: 'linux', memory });
@@ -23,17 +33,26 @@ function setUp({ pairs = 4, maxPairs = 4, offered = everything, memory = MEMORY 
 
 const turn = () => new Promise(setImmediate);
 
-describe('the driver on a device with many queues', () => {
+const layouts = [
+  { layout: 'split', features: everything & ~bit(VIRTIO_F_RING_PACKED) },
+  { layout: 'packed', features: everything },
+] as const;
+
+describe.each(layouts)('the driver on a device with many $layout queues', ({ layout, features }) => {
+  const setUp = (options: Options = {}) => setUpDevice({ offered: features, ...options });
+  const accepts = personalities.linux.accepts & features;
+
   it('accepts what Linux does, sets all rings up and asks for its number of pairs', async () => {
     const { device, recorder, driver } = setUp({ pairs: 3 });
     await driver.start();
-    expect(device.accepted).toBe(personalities.linux.accepts);
+    expect(device.accepted).toBe(accepts);
     expect(device.accepted & bit(VIRTIO_NET_F_GUEST_ANNOUNCE)).toBe(0n);
     expect(device.pairsSet).toBe(3);
     expect([...device.queues.keys()]).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
     for (let ring = 0; ring < 8; ring += 2) expect(device.queue(ring).popAll()).toHaveLength(ring < 6 ? 256 : 0);
     const ready = recorder.latest('driver.ready')!;
     expect(ready.pairs).toBe(3);
+    expect(ready.layout).toBe(layout === 'packed' ? 'packed' : undefined);
     expect(ready.rings.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5]);
     const ends = [...device.queues.values()].map(({ used }) => Number(used));
     expect(Math.min(...ends)).toBeGreaterThan(0x100000);
@@ -45,7 +64,7 @@ describe('the driver on a device with many queues', () => {
     const first = recorder.latest('driver.ready')!;
     await driver.reset();
     await driver.start({ decline: bit(VIRTIO_RING_F_EVENT_IDX), pairs: 1 });
-    expect(device.accepted).toBe(personalities.linux.accepts & ~bit(VIRTIO_RING_F_EVENT_IDX));
+    expect(device.accepted).toBe(accepts & ~bit(VIRTIO_RING_F_EVENT_IDX));
     expect(device.pairsSet).toBe(1);
     const second = recorder.latest('driver.ready')!;
     expect(second.pairs).toBe(1);
@@ -64,7 +83,7 @@ describe('the driver on a device with many queues', () => {
       await driver.transmit(pair, 100 * pair, 5);
       const tx = device.queue(2 * pair + 1);
       const packets = tx.popAll().map((chain) => {
-        tx.push(chain.head, 0);
+        tx.push(chain, 0);
         return parsePacket(tx.readOut(chain).subarray(12));
       });
       expect(packets).toEqual(Array.from({ length: 5 }, (_, i) => ({ dir: 'tx', pair, seq: 100 * pair + i })));
@@ -72,7 +91,7 @@ describe('the driver on a device with many queues', () => {
       const rx = device.queue(2 * pair);
       const chain = rx.pop()!;
       const packet = buildPacket({ dir: 'rx', pair, seq: pair });
-      rx.push(chain.head, rx.writeIn(chain, Buffer.concat([virtioNetHeader(12), packet])));
+      rx.push(chain, rx.writeIn(chain, Buffer.concat([virtioNetHeader(12), packet])));
       device.publish(2 * pair);
     }
     await driver.poll();
@@ -80,7 +99,7 @@ describe('the driver on a device with many queues', () => {
   });
 
   it('uses one pair without a control queue, whatever else is offered', async () => {
-    const { device, driver } = setUp({ pairs: 1, offered: everything & ~bit(VIRTIO_NET_F_CTRL_VQ) });
+    const { device, driver } = setUp({ pairs: 1, offered: features & ~bit(VIRTIO_NET_F_CTRL_VQ) });
     await driver.start();
     expect([...device.queues.keys()]).toEqual([0, 1]);
     expect(device.pairsSet).toBeUndefined();
@@ -106,7 +125,7 @@ describe('the driver on a device with many queues', () => {
 
   it.each([
     ['fewer pairs than wanted', 'ERR_DEVICE', { pairs: 5 }, {}],
-    ['a legacy device', 'ERR_DEVICE', { offered: everything & ~bit(VIRTIO_F_VERSION_1) }, {}],
+    ['a legacy device', 'ERR_DEVICE', { offered: features & ~bit(VIRTIO_F_VERSION_1) }, {}],
     ['virtio-mmio of version 1', 'ERR_DEVICE', {}, { version: 1 }],
     ['refused features', 'ERR_DEVICE', {}, { refuseFeatures: true }],
     ['a missing queue', 'ERR_DEVICE', {}, { maxSize: 0 }],
@@ -130,6 +149,112 @@ describe('the driver on a device with many queues', () => {
     for (let i = 0; i < 10; i++) await turn();
     expect(recorder.timeline().all('tester.trouble')).toHaveLength(1);
     await expect(driver.transmit(0, 0, 1)).rejects.toMatchObject({ code: 'ERR_NOT_RUNNING' });
+  });
+
+  /** What the device finds on a ring, and hands back at once. */
+  const take = (device: FakeMmio, ring: number) => {
+    const queue = device.queue(ring);
+    const chains = queue.popAll();
+    const bytes = chains.map((chain) => queue.readOut(chain));
+    for (const chain of chains) queue.push(chain, 0);
+    device.publish(ring);
+    return { chains, packets: bytes.map((frame) => parsePacket(frame.subarray(12))?.seq) };
+  };
+
+  it.each([
+    ['whole', true, 1, 1],
+    ['whole', false, 1, 1],
+    ['apart', true, 1, 2],
+    ['apart', false, 2, 2],
+    ['halves', true, 1, 1],
+  ] as const)('lays frames out %s, indirect %s: %i slot(s), %i piece(s)', async (frame, indirect, slots, pieces) => {
+    const { device, driver } = setUp({ pairs: 1, maxPairs: 1 });
+    await driver.start({ frame, decline: indirect ? 0n : bit(VIRTIO_RING_F_INDIRECT_DESC) });
+    const room = 256 / slots;
+    expect(driver.room(0)).toBe(room);
+    // Round the ring twice and a bit.
+    for (let first = 0; first < 600; first += 50) {
+      await driver.transmit(0, first, 50);
+      const { chains, packets } = take(device, 1);
+      expect(packets).toEqual(Array.from({ length: 50 }, (_, i) => first + i));
+      for (const chain of chains) {
+        expect(chain.out.map(({ length }) => length)).toEqual(pieces === 2 ? [12, 64] : [76]);
+        expect(chain.slots).toBe(layout === 'packed' ? slots : 1);
+      }
+      await driver.poll();
+    }
+    expect(driver.completed(0)).toBe(600);
+    const buffers = device.queue(0).popAll();
+    expect(buffers).toHaveLength(256 / slots);
+    const lengths = { whole: [256], apart: [12, 244], halves: [64] }[frame];
+    for (const buffer of buffers) expect(buffer.in.map(({ length }) => length)).toEqual(lengths);
+  });
+
+  it('really goes through a table when it may, and not when it may not', async () => {
+    for (const indirect of [true, false]) {
+      const { device, driver } = setUp({ pairs: 1, maxPairs: 1 });
+      await driver.start({ frame: 'apart', decline: indirect ? 0n : bit(VIRTIO_RING_F_INDIRECT_DESC) });
+      await driver.transmit(0, 0, 1);
+      const { desc } = device.queues.get(1)!;
+      const flags = device.memory.read(desc + (layout === 'packed' ? 14n : 12n), 2).readUInt16LE() & 7;
+      // INDIRECT, or NEXT.
+      expect(flags).toBe(indirect ? 4 : 1);
+    }
+  });
+
+  it('puts frames together that the device spread over several buffers', async () => {
+    const { device, recorder, driver } = setUp({ pairs: 1, maxPairs: 1 });
+    await driver.start({ frame: 'halves' });
+    const queue = device.queue(0);
+    const fill = (part: Buffer) => {
+      const chain = queue.pop()!;
+      queue.push(chain, queue.writeIn(chain, part));
+    };
+    const put = (seq: number, buffers: number) => {
+      const bytes = Buffer.concat([virtioNetHeader(12, buffers), buildPacket({ dir: 'rx', pair: 0, seq })]);
+      fill(bytes.subarray(0, 64));
+      return () => fill(bytes.subarray(64));
+    };
+    for (let seq = 0; seq < 300; seq += 3) {
+      put(seq, 2)();
+      const second = put(seq + 1, 2);
+      device.publish(0);
+      await driver.poll();
+      // The rest of the second one comes only now.
+      second();
+      put(seq + 2, 2)();
+      device.publish(0);
+      await driver.poll();
+      expect(driver.received(0)).toBe(seq + 3);
+    }
+    expect(recorder.timeline().all('packets.seen')).toSatisfy((all: { corrupt: number }[]) =>
+      all.every((e) => e.corrupt === 0),
+    );
+    put(300, 9999);
+    device.publish(0);
+    await driver.poll();
+    expect(recorder.latest('packets.seen')).toMatchObject({ seqs: [], corrupt: 1 });
+  });
+
+  it('needs a device that merges for frames in halves', async () => {
+    const { driver } = setUp({ pairs: 1 });
+    const start = driver.start({ frame: 'halves', decline: bit(VIRTIO_NET_F_MRG_RXBUF) });
+    await expect(start).rejects.toMatchObject({ code: 'ERR_DEVICE' });
+  });
+
+  it('kicks as often as it is told, whatever the device wants, and says so once', async () => {
+    const { recorder, driver } = setUp({ pairs: 1, maxPairs: 1 });
+    await expect(driver.kick(0, 1)).rejects.toMatchObject({ code: 'ERR_NOT_RUNNING' });
+    expect(driver.room(0)).toBe(0);
+    await driver.start();
+    const before = recorder.timeline().all('driver.kick').length;
+    await driver.kick(0, 3);
+    await driver.kick(0, 1);
+    const kicks = recorder.timeline().all('driver.kick').slice(before);
+    expect(kicks.map(({ ring, count }) => [ring, count])).toEqual([
+      [1, 3],
+      [1, undefined],
+    ]);
   });
 
   it('lets nobody wait for a device that is reset or a driver that is closed', async () => {

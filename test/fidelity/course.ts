@@ -135,6 +135,7 @@ class Course {
       machine: 'q35',
       accel: 'auto',
       queuePairs: pairs,
+      ring: 'split',
       memory: MEMORY,
       reconnectMs: RECONNECT_MS,
       socketPath: backEnd.path,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { PeerTraffic } from '../../src/peer/index.js';
 import { Recorder } from '../../src/timeline/index.js';
 import { buildPacket, virtioNetHeader } from '../../src/virtio/index.js';
-import { bit, VIRTIO_RING_F_EVENT_IDX } from '../../src/wire/index.js';
+import { bit, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_RING_F_EVENT_IDX } from '../../src/wire/index.js';
 import type { GuestRing, RingOptions, Shape } from './guest.js';
 import { type Rig, rig, seen } from './rig.js';
 
@@ -164,11 +164,31 @@ describe('traffic in flight', () => {
     ]);
   });
 
+  test('a packet waits for as many small buffers as it needs, and the guest is told how many they were', async () => {
+    const { rx, traffic, session, recorder } = await running({});
+    traffic.queueRx(0, 0, 1);
+    const post = (head: number) => {
+      rx.describe(head, rx.bufferAddr(head), 40, 2);
+      rx.addHead(head);
+      rx.notify();
+    };
+    post(0);
+    await seen(recorder, 'ring.kick');
+    for (const ring of session.runningRings) session.pump(ring);
+    expect(rx.takeUsed()).toEqual([]);
+    post(1);
+    await seen(recorder, 'packets.sent');
+    expect(rx.takeUsed()).toEqual([
+      { head: 0, written: 40 },
+      { head: 1, written: 36 },
+    ]);
+  });
+
   test('a packet that met a buffer too small for it is not lost', async () => {
     const recorder = new Recorder();
     const traffic = new PeerTraffic(recorder);
     const first = rig({ recorder, traffic });
-    await first.frontEnd.handshake();
+    await first.frontEnd.handshake({ without: bit(VIRTIO_NET_F_MRG_RXBUF) });
     const [rx] = first.frontEnd.startRings();
     traffic.queueRx(0, 0, 1);
     rx.describe(0, rx.bufferAddr(0), 16, 2);

@@ -8,6 +8,7 @@ const base: CommandLineOptions = {
   machine: 'q35',
   accel: 'auto',
   queuePairs: 1,
+  ring: 'split',
   memory: 64 << 20,
   reconnectMs: 1000,
   socketPath: '/run/v.sock',
@@ -63,6 +64,8 @@ describe('commandLine', () => {
   it('asks for several queue pairs', () => {
     expect(option('netdev', { queuePairs: 4 })).toBe('vhost-user,id=n0,chardev=c0,queues=4');
     expect(option('device', { queuePairs: 4 })).toContain('netdev=n0,mq=on,');
+    expect(option('device', { ring: 'packed' })).toContain('netdev=n0,packed=on,');
+    expect(option('device', { ring: 'packed', machine: 'microvm' })).toMatch(/,packed=on$/);
   });
 
   it('puts the device on virtio-mmio on a microvm, in its modern form', () => {

@@ -13,6 +13,23 @@ describe('describeEvent', () => {
       'step 3 await timeout: no handshake',
     ],
     [
+      { type: 'ring.start', session: 2, ring: 1, size: 256, base: 64, usedIdx: 64, availIdx: 66, enabled: true },
+      'ring 1 starts at 64, used 64, avail 66, enabled (session 2)',
+    ],
+    [
+      {
+        ...{ type: 'ring.start', session: 2, ring: 1, size: 256, layout: 'packed', base: 0x80008000 },
+        ...{ available: false, eventFlags: 1, enabled: false },
+      },
+      'ring 1 starts at 0x80008000 (index 0, wrap counter 1), nothing available there, disabled (session 2)',
+    ],
+    [
+      { type: 'ring.stop', session: 2, ring: 1, layout: 'packed', base: 0x2c },
+      'ring 1 stops at 0x0000002c (index 44, wrap counter 0) (session 2)',
+    ],
+    [{ type: 'driver.kick', ring: 1 }, 'driver notifies ring 1'],
+    [{ type: 'driver.kick', ring: 1, count: 512 }, 'driver notifies ring 1 512 times'],
+    [
       { type: 'session.close', session: 1, by: 'peer', how: 'abort', unread: 1 },
       'session 1 ends by peer: abort, 1 byte of QEMU unread',
     ],

@@ -55,6 +55,17 @@ test('another pair, another direction and other events do not count', () => {
   expect(made.missing(burst)).toEqual([[0, 1]]);
 });
 
+test('what the driver got back counts apart from what was seen', () => {
+  const { made, recorder } = ledger();
+  const burst = made.take('tx', 1, 3);
+  recorder.record(seen('tx', 1, [[0, 1]]));
+  expect(made.unused(burst)).toEqual([[0, 2]]);
+  recorder.record({ type: 'packets.completed', dir: 'tx', pair: 1, seqs: [[1, 2]] });
+  recorder.record({ type: 'packets.completed', dir: 'tx', pair: 0, seqs: [[0, 2]] });
+  expect(made.unused(burst)).toEqual([[0, 0]]);
+  expect(made.missing(burst)).toEqual([[2, 2]]);
+});
+
 test('packets seen before they are asked for count', () => {
   const { made, recorder } = ledger();
   recorder.record(seen('rx', 0, [[0, 4]]));

@@ -299,6 +299,11 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     await delay(QUIET_MS);
     expect(await stage.guest.interrupts()).toBe(0);
   },
+  'tx-muted': async (stage) => {
+    expect([await stage.guest.usedFlags(0), await stage.guest.usedFlags(1)]).toEqual([0, 0]);
+    await restart(stage);
+    expect([await stage.guest.usedFlags(0), await stage.guest.usedFlags(1)]).toEqual([0, 1]);
+  },
   'kick-not-forwarded': async (stage) => {
     await traffic(stage);
     await stage.guest.transmit(1, frames);
@@ -333,6 +338,10 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
   },
   'tx-duplicated': async (stage) => {
     expect(await again(stage)).toEqual(frames.map((frame, i) => (i % 8 === 7 ? frames[i - 1] : frame)));
+  },
+  'tx-reordered': async (stage) => {
+    const swapped = frames.map((frame, i) => (i % 8 === 7 ? frames[i - 1] : i % 8 === 6 ? frames[i + 1] : frame));
+    expect(await again(stage)).toEqual(swapped);
   },
   'tx-lost': async (stage) => {
     expect(await again(stage)).toEqual(frames.map((frame, i) => (i % 8 === 7 ? Buffer.alloc(frame.length) : frame)));

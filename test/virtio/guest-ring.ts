@@ -1,6 +1,7 @@
 import {
   availEventOffset,
   type Descriptor,
+  type DeviceQueueOptions,
   decodeUsed,
   encodeDescriptors,
   encodeHeads,
@@ -8,7 +9,6 @@ import {
   RING_HEADER_SIZE,
   RING_IDX,
   SplitQueue,
-  type SplitQueueOptions,
   splitLayout,
   USED_ELEMENT_SIZE,
   type UsedElement,
@@ -62,7 +62,7 @@ export class GuestRing {
     return BigInt(this.layout.length);
   }
 
-  queue(options: Partial<SplitQueueOptions> = {}): SplitQueue {
+  queue(options: Partial<DeviceQueueOptions> = {}): SplitQueue {
     return new SplitQueue({
       size: this.size,
       desc: 0n,

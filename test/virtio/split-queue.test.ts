@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DESC_F_NEXT, DESC_F_WRITE, needsKick, VirtioError, wrap16 } from '../../src/virtio/index.js';
+import { type Chain, DESC_F_NEXT, DESC_F_WRITE, needsKick, VirtioError, wrap16 } from '../../src/virtio/index.js';
 import { GuestRing } from './guest-ring.js';
 
 const sizes = fc.constantFrom(1, 2, 4, 8, 32);
@@ -26,7 +26,7 @@ describe('SplitQueue against a reference model', () => {
         const queue = ring.queue({ eventIdx });
         const free = Array.from({ length: size }, (_, i) => i);
         const available: number[] = [];
-        const popped: number[] = [];
+        const popped: Chain[] = [];
         const owed: number[] = [];
         /** The driver sleeps until an interrupt; then it takes all and re-arms. */
         let interrupted = false;
@@ -55,17 +55,17 @@ describe('SplitQueue against a reference model', () => {
               expect(chain?.head).toBe(available.shift());
               if (!chain) break;
               expect(chain.out).toEqual([{ addr: 0n, length: chain.head }]);
-              popped.push(chain.head);
+              popped.push(chain);
             }
-            expect(queue.nextAvail).toBe(wrap16(ring.availIdx - available.length));
+            expect(queue.base).toBe(wrap16(ring.availIdx - available.length));
             armedAndIdle = queue.enableNotify();
             expect(armedAndIdle).toBe(available.length === 0);
             kicked = false;
           } else if (step.op === 'push') {
             const batch = popped.splice(0, step.n);
-            for (const head of batch) queue.push(head, head + 1);
+            for (const chain of batch) queue.push(chain, chain.head + 1);
             queue.publish();
-            owed.push(...batch);
+            owed.push(...batch.map(({ head }) => head));
             if (batch.length > 0 && queue.needsCall()) interrupted = true;
             if (owed.length > 0 && !interrupted) throw new Error('the driver sleeps on used chains');
           } else if (interrupted) {
@@ -152,7 +152,7 @@ describe('SplitQueue', () => {
     ring.memory.write(ring.spare, Buffer.concat([descriptor(1n, 10, 1, 1), descriptor(2n, 20, 2, 0)]));
     const queue = ring.queue();
     ring.add(1);
-    expect(queue.pop()).toEqual({ head: 1, out: [{ addr: 1n, length: 10 }], in: [{ addr: 2n, length: 20 }] });
+    expect(queue.pop()).toEqual({ head: 1, slots: 1, out: [{ addr: 1n, length: 10 }], in: [{ addr: 2n, length: 20 }] });
   });
 
   it.each([
@@ -172,7 +172,7 @@ describe('SplitQueue', () => {
     ring.add(head);
     expect(code(() => queue.pop())).toBe(expected);
     expect(code(() => queue.pop())).toBe(expected);
-    expect(queue.nextAvail).toBe(0);
+    expect(queue.base).toBe(0);
   });
 
   it('refuses an indirect descriptor that was not negotiated', () => {

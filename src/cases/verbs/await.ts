@@ -52,6 +52,12 @@ const events = {
   async 'link-up'(stage: Stage) {
     await link(stage, true);
   },
+  /** QEMU lowers the link, and takes the rings back, in one go with all that follows at once; a look of its own is after that. */
+  async lost(stage: Stage) {
+    await events.disconnected(stage);
+    await link(stage, false);
+    await stage.sample();
+  },
   async disconnected(stage: Stage) {
     if (await stage.readConnected())
       await stage.until('chardev disconnected', () => stage.recorder.latest('chardev.state')?.connected === false);
@@ -89,8 +95,8 @@ export const awaitEvent: Verb<keyof typeof events> = {
     'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
     'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
     'reaction (either it has answered or it is silent), answer (QEMU answered a request of the back-end, or closed its ' +
-    'channel), ' +
-    'link-down, link-up, disconnected.',
+    'channel), link-down, link-up, disconnected, lost (disconnected, with a driver its link down, and what QEMU does thereupon ' +
+    'done).',
   schema: z.enum(Object.keys(events) as (keyof typeof events)[]),
   async run(stage, event) {
     await events[event](stage);

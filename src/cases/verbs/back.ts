@@ -35,6 +35,13 @@ export const backSchema = z.strictObject({
     .describe('The same for feature bits'),
   queues: z.int().min(1).max(128).optional().describe('Queue pairs that it has'),
   'memory-slots': z.int().min(0).max(512).optional().describe('Memory slots that it has, where it is asked'),
+  'whole-base': z
+    .boolean()
+    .optional()
+    .describe(
+      'It tells where a packed ring stopped with both halves of the index, as the specification has it; false: the available ' +
+        'half only, as DPDK does',
+    ),
   ...faults.shape,
 });
 
@@ -50,12 +57,22 @@ const mask = (names: readonly string[], numbers: Readonly<Partial<Record<string,
 
 /** The peer's words for it. */
 export function toBack(params: z.output<typeof backSchema>): Back {
-  const { profile, with: more, without, features: bits, queues, 'memory-slots': memSlots, ...fault } = params;
+  const {
+    profile,
+    with: more,
+    without,
+    features: bits,
+    queues,
+    'memory-slots': memSlots,
+    'whole-base': wholeBase,
+    ...fault
+  } = params;
   const deviation: Deviation = {
     protocolFeatures: { with: mask(more, protocolFeatures), without: mask(without, protocolFeatures) },
     ...(bits ? { features: { with: mask(bits.with, features), without: mask(bits.without, features) } } : {}),
     ...(queues === undefined ? {} : { queuePairs: queues }),
     ...(memSlots === undefined ? {} : { memSlots }),
+    ...(wholeBase === undefined ? {} : { wholeBase }),
   };
   return { ...(profile ? { profile: profiles[profile]! } : {}), deviation, fault: given(fault) };
 }

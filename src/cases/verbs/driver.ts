@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { frameShapes } from '../../driver/index.js';
 import { bit, type FeatureName, virtioFeatures, virtioNetFeatures } from '../../wire/index.js';
 import type { Verb } from './verb.js';
 
@@ -9,24 +10,44 @@ const start = z.strictObject({
     .array(z.enum(Object.keys(features) as [FeatureName, ...FeatureName[]]))
     .default([])
     .describe('Feature bits that it declines although it knows them'),
+  'event-idx': z.boolean().default(true).describe('false: it declines VIRTIO_RING_F_EVENT_IDX'),
+  indirect: z.boolean().default(true).describe('false: it declines VIRTIO_RING_F_INDIRECT_DESC'),
+  frame: z
+    .enum(frameShapes)
+    .default('whole')
+    .describe(
+      'How frames lie in buffers: whole = with their header in one piece; apart = in two, through an indirect table unless that ' +
+        'was declined; halves = received in two buffers each, which the peer merges (MRG_RXBUF)',
+    ),
   pairs: z.int().min(1).max(8).optional().describe('Queue pairs that it uses; else all of the device'),
 });
 
-const schema = z.union([z.enum(['start', 'reset']), z.strictObject({ start })]);
+const schema = z.union([z.enum(['start', 'reset', 'keep-kicking', 'keep-sending', 'rest']), z.strictObject({ start })]);
 
 export const driver: Verb<z.output<typeof schema>> = {
   name: 'driver',
   help:
-    'The guest driver resets the device, or starts it anew, with rings elsewhere in memory than before. Nothing without a ' +
-    'driver.',
+    'The guest driver resets the device, or starts it anew, with rings elsewhere in memory than before. keep-kicking: from now ' +
+    'on it notifies its TX rings again and again, whatever the device says to that, and as fast as it can while a peer ' +
+    'returns to a listening QEMU; keep-sending: the same with a packet before each kick; rest ends it. Nothing without ' +
+    'a driver.',
   schema,
   async run(stage, action) {
     if (stage.variant.driver === 'none') return;
     if (action === 'reset') return stage.resetDriver();
     if (action === 'start') return stage.startDriver();
-    const { decline, pairs } = action.start;
+    if (action === 'keep-kicking') return stage.keepDriver('kicking');
+    if (action === 'keep-sending') return stage.keepDriver('sending');
+    if (action === 'rest') return stage.restDriver();
+    const { decline, pairs, frame, indirect, 'event-idx': eventIdx } = action.start;
+    const declined = [
+      ...decline,
+      ...(eventIdx ? [] : (['VIRTIO_RING_F_EVENT_IDX'] as const)),
+      ...(indirect ? [] : (['VIRTIO_RING_F_INDIRECT_DESC'] as const)),
+    ];
     await stage.startDriver({
-      decline: decline.reduce((mask, name) => mask | bit(features[name]!), 0n),
+      decline: declined.reduce((mask, name) => mask | bit(features[name]!), 0n),
+      frame,
       ...(pairs === undefined ? {} : { pairs }),
     });
   },

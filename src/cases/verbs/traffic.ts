@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { duration } from '../duration.js';
 import type { Verb } from './verb.js';
 
 const packets = z.int().min(1).max(128).describe('Packets per queue pair and direction');
@@ -9,6 +10,11 @@ const schema = z.union([
     packets,
     'in-flight': z.boolean().default(false),
     only: z.enum(['rx', 'tx']).optional().describe('One direction, as the guest sees it'),
+    until: z
+      .enum(['arrived', 'used'])
+      .default('arrived')
+      .describe('used: until those transmitted came back as used, by the peer or by QEMU'),
+    within: duration.optional().describe('Goes on after so long, whether or not it came to that'),
   }),
 ]);
 
@@ -21,7 +27,13 @@ export const traffic: Verb<z.output<typeof schema>> = {
   async run(stage, params) {
     if (stage.variant.driver === 'none') return;
     if (typeof params === 'number') return stage.traffic({ packets: params });
-    const { packets, 'in-flight': inFlight, only } = params;
-    await stage.traffic({ packets, inFlight, ...(only ? { only } : {}) });
+    const { packets, 'in-flight': inFlight, only, until, within } = params;
+    await stage.traffic({
+      packets,
+      inFlight,
+      until,
+      ...(only ? { only } : {}),
+      ...(within === undefined ? {} : { within }),
+    });
   },
 };

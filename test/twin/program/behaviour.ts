@@ -1,5 +1,6 @@
 import type { FrontEndName, Payload } from '../../../src/wire/index.js';
 import type { Twin } from './twin.js';
+import type { Tamper } from './tx-tamper.js';
 
 /** A message on its way to the back-end. The fds stay their owner's. */
 export interface Outgoing {
@@ -74,8 +75,10 @@ export interface Behaviour {
   linkAfter(what: 'loss' | 'return'): boolean[];
   forwardsKick(connection: number): boolean;
   heedsCall(connection: number): boolean;
-  /** Meddles with a frame, virtio-net header included, that the guest made available on a TX ring; see Tamper. */
-  tampers(frame: Buffer, previous: Buffer | undefined, nth: number, connection: number): void;
+  /** Whether TX rings are handed over with the word that asks the guest not to kick. */
+  mutes(connection: number): boolean;
+  /** Meddles with frames, virtio-net headers included, that the guest made available on a TX ring. */
+  tampers(frames: Parameters<Tamper>[0], before: Parameters<Tamper>[1], connection: number): void;
 }
 
 /** QEMU 7.2. */
@@ -100,5 +103,6 @@ export const wellBehaved: Behaviour = {
   linkAfter: (what) => [what === 'return'],
   forwardsKick: () => true,
   heedsCall: () => true,
+  mutes: () => false,
   tampers: () => {},
 };

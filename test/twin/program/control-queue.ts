@@ -1,4 +1,4 @@
-import type { SplitQueue } from '../../../src/virtio/index.js';
+import type { DeviceQueue } from '../../../src/virtio/index.js';
 import type { NetDevice } from './net-device.js';
 import type { Virtqueue } from './virtqueue.js';
 
@@ -10,15 +10,15 @@ const OK = Buffer.of(0);
 const ERR = Buffer.of(1);
 
 /** Carries out what waits on the control queue. @returns whether the guest wants an interrupt */
-export async function runControlQueue(device: NetDevice, ring: SplitQueue, queue: Virtqueue): Promise<boolean> {
+export async function runControlQueue(device: NetDevice, ring: DeviceQueue, queue: Virtqueue): Promise<boolean> {
   const chains = ring.popAll();
   for (const chain of chains) {
     const done = await carryOut(device, ring.readOut(chain));
-    ring.push(chain.head, ring.writeIn(chain, done ? OK : ERR));
+    ring.push(chain, ring.writeIn(chain, done ? OK : ERR));
   }
   if (chains.length === 0) return false;
   ring.publish();
-  queue.lastAvail = ring.nextAvail;
+  queue.base = ring.base;
   return ring.needsCall();
 }
 

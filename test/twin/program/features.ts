@@ -2,6 +2,7 @@ import {
   bit,
   VHOST_USER_PROTOCOL_F_CONFIG,
   VHOST_USER_PROTOCOL_F_STATUS,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_NET_F_MQ,
 } from '../../../src/wire/index.js';
 
@@ -17,8 +18,11 @@ const BACKEND_FEATURES = bits(0, 1, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 21, 2
 const PROTOCOL_FEATURES = (bit(VHOST_USER_PROTOCOL_F_STATUS + 1) - 1n) & ~bits(VHOST_USER_PROTOCOL_F_CONFIG);
 
 /** Features that the device offers to the guest in front of this back-end. */
-export function offeredFeatures(backend: bigint, multiqueue: boolean): bigint {
-  const own = multiqueue ? DEVICE_FEATURES | bit(VIRTIO_NET_F_MQ) : DEVICE_FEATURES;
+export function offeredFeatures(
+  backend: bigint,
+  { multiqueue, packed }: { multiqueue: boolean; packed: boolean },
+): bigint {
+  const own = DEVICE_FEATURES | (multiqueue ? bit(VIRTIO_NET_F_MQ) : 0n) | (packed ? bit(VIRTIO_F_RING_PACKED) : 0n);
   return own & (backend | ~BACKEND_FEATURES);
 }
 

@@ -136,7 +136,9 @@ export class FrontEnd implements NetBackend {
       for (const index of [2 * pair, 2 * pair + 1]) {
         const queue = device.queues[index]!;
         if (!queue.ready) continue;
-        queue.lastAvail = (await this.#base(index)) ?? queue.usedIdx(this.#o.ram);
+        const base = await this.#base(index);
+        if (base === undefined) queue.restore(this.#o.ram);
+        else queue.base = base;
       }
     }
     this.#releaseRings(device);
@@ -240,9 +242,10 @@ export class FrontEnd implements NetBackend {
     const queue = device.queues[index]!;
     // A ring without addresses is left out (vhost_virtqueue_start).
     if (!queue.ready) return;
+    if (queue.isTx && behaviour.mutes(moment().connection)) queue.mute(ram);
     const { size, desc, avail, used } = queue;
     await this.#to.send('SET_VRING_NUM', { kind: 'vring-state', index, num: size });
-    await this.#to.send('SET_VRING_BASE', { kind: 'vring-state', index, num: queue.lastAvail });
+    await this.#to.send('SET_VRING_BASE', { kind: 'vring-state', index, num: queue.base });
     await this.#to.send('SET_VRING_ADDR', {
       kind: 'vring-addr',
       index,

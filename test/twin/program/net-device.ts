@@ -1,5 +1,5 @@
 import { VirtioError } from '../../../src/virtio/index.js';
-import { VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ } from '../../../src/wire/index.js';
+import { VIRTIO_F_RING_PACKED, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ } from '../../../src/wire/index.js';
 import { runControlQueue } from './control-queue.js';
 import { has } from './features.js';
 import type { Ram } from './ram.js';
@@ -98,6 +98,7 @@ export class NetDevice {
     if (status === 0) return this.reset();
     if ((status & FEATURES_OK) !== 0 && (this.status & FEATURES_OK) === 0) {
       this.accepted = this.driverFeatures & this.offered;
+      for (const queue of this.queues) queue.begin(has(this.accepted, VIRTIO_F_RING_PACKED) ? 'packed' : 'split');
       this.status = status;
       await this.setActivePairs(this.activePairs);
     }
@@ -182,9 +183,10 @@ export class NetDevice {
       const ring = queue.open(this.#o.ram);
       const chains = ring.popAll();
       if (chains.length === 0) return;
-      for (const { head } of chains) ring.push(head, 0);
+      for (const chain of chains) ring.push(chain, 0);
       ring.publish();
-      queue.lastAvail = ring.nextAvail;
+      queue.base = ring.base;
+      queue.shown = undefined;
       if (ring.needsCall()) this.interrupt(ISR_RING);
     });
   }

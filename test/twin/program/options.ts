@@ -23,6 +23,8 @@ export interface Options {
   multiqueue: boolean;
   /** `host_mtu` of the network device; 0 = none. */
   mtu: number;
+  /** `packed=on` of it. */
+  packed: boolean;
 }
 
 /** Splits `a,b=c,,d` into its keyless head and its keys; a doubled comma stands for one (QEMU's qemu-option.c). */
@@ -49,7 +51,14 @@ const unixPath = (text: string): string => parseList(text).head.replace(/^unix:/
 
 /** Reads a QEMU command line, without argv[0]. */
 export function parseOptions(args: readonly string[]): Options {
-  const options: Options = { version: false, slots: 24, memory: 128 * 2 ** 20, multiqueue: false, mtu: 0 };
+  const options: Options = {
+    version: false,
+    slots: 24,
+    memory: 128 * 2 ** 20,
+    multiqueue: false,
+    mtu: 0,
+    packed: false,
+  };
   for (let i = 0; i < args.length; i++) {
     const flag = args[i]!.replace(/^--?/, '');
     const next = args[i + 1];
@@ -87,6 +96,7 @@ export function parseOptions(args: readonly string[]): Options {
       case 'device':
         if (keys.get('mq') === 'on') options.multiqueue = true;
         options.mtu = Number(keys.get('host_mtu') ?? options.mtu);
+        if (keys.get('packed') === 'on') options.packed = true;
         break;
     }
   }

@@ -163,12 +163,15 @@ export class Twin {
     const connection = await this.#nextConnection(true);
     const device = new NetDevice({
       ram,
-      offered: offeredFeatures(frontEnd.offered, this.#options.multiqueue && queuePairs > 1),
+      offered: offeredFeatures(frontEnd.offered, {
+        multiqueue: this.#options.multiqueue && queuePairs > 1,
+        packed: this.#options.packed,
+      }),
       queuePairs,
       backend: frontEnd,
       interruptLine: (raised) => qtest?.interruptLine(DEVICE_PIN, raised),
       forwardsKick: () => behaviour.forwardsKick(this.connections),
-      tamper: (frame, previous, nth) => behaviour.tampers(frame, previous, nth, this.connections),
+      tamper: (frames, before) => behaviour.tampers(frames, before, this.connections),
     });
     const qtest = guest && new Qtest(guest, ram, new Mmio(device, this.#options.slots));
     this.#device = device;

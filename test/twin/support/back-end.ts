@@ -137,7 +137,7 @@ export class TinyBackEnd extends EventEmitter {
   inject(index: number, frame: Buffer): void {
     const ring = this.rings.get(index)!;
     const chain = ring.queue!.pop()!;
-    ring.queue!.push(chain.head, ring.queue!.writeIn(chain, frame));
+    ring.queue!.push(chain, ring.queue!.writeIn(chain, frame));
     ring.queue!.publish();
     ring.call?.signal();
   }
@@ -254,7 +254,7 @@ export class TinyBackEnd extends EventEmitter {
     if (name === 'SET_VRING_BASE') ring.base = payload.num;
     if (name === 'SET_VRING_ENABLE') ring.enabled = payload.num === 1;
     if (name !== 'GET_VRING_BASE') return undefined;
-    const num = ring.queue?.nextAvail ?? ring.base;
+    const num = ring.queue?.base ?? ring.base;
     this.#stop(ring);
     return { kind: 'vring-state', index: payload.index, num };
   }
@@ -284,7 +284,7 @@ export class TinyBackEnd extends EventEmitter {
     if (!ring.enabled || !ring.queue) return;
     for (const chain of ring.queue.popAll()) {
       this.frames.push(ring.queue.readOut(chain));
-      ring.queue.push(chain.head, 0);
+      ring.queue.push(chain, 0);
     }
     ring.queue.publish();
     ring.call?.signal();

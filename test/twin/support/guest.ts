@@ -115,6 +115,11 @@ export class TinyGuest {
     return Number(await this.command(`readw ${hex(base + layout.used + RING_IDX)}`));
   }
 
+  async usedFlags(index: number): Promise<number> {
+    const { base, layout } = this.queues[index]!;
+    return Number(await this.command(`readw ${hex(base + layout.used)}`));
+  }
+
   /** A chain of one or two buffers, at the queue's next index. */
   async #offer(queue: Queue, parts: readonly { bytes: Buffer; writable: boolean }[]): Promise<void> {
     const { base, layout } = queue;

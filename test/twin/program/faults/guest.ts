@@ -3,7 +3,13 @@ import { type Fault, isReturn } from './fault.js';
 /** Every so many packets one is meddled with. */
 const EVERY = 8;
 
-const isHit = (nth: number, connection: number): boolean => isReturn(connection) && nth % EVERY === EVERY - 1;
+/** Meddles with every so many frames of a return; `previous` is the frame before, whenever that was sent. */
+const meddling = (change: (frame: Buffer, previous: Buffer | undefined) => void): Fault['behaviour'] => ({
+  tampers: (frames, { count, last }, connection) => {
+    for (const [i, frame] of frames.entries())
+      if (isReturn(connection) && (count + i) % EVERY === EVERY - 1) change(frame, frames[i - 1] ?? last);
+  },
+});
 
 const needsDriver = { role: 'both', needsDriver: true } as const;
 
@@ -11,7 +17,7 @@ const needsDriver = { role: 'both', needsDriver: true } as const;
 const LIE_MS = 200;
 const lying = new WeakSet<object>();
 
-/** R31, T1, T2, M1: what the guest sees of the link and of its packets, and what the chardev says of itself. */
+/** R31, T1 to T3, M1: what the guest sees of the link and of its packets, and what the chardev says of itself. */
 export const guestFaults: readonly Fault[] = [
   {
     name: 'link-not-lowered',
@@ -53,11 +59,9 @@ export const guestFaults: readonly Fault[] = [
     alsoBreaks: ['T1'],
     ...needsDriver,
     description: `Flips a bit at the end of every ${EVERY}th packet after a return.`,
-    behaviour: {
-      tampers: (frame, _previous, nth, connection) => {
-        if (isHit(nth, connection)) frame[frame.length - 1]! ^= 1;
-      },
-    },
+    behaviour: meddling((frame) => {
+      frame[frame.length - 1]! ^= 1;
+    }),
   },
   {
     name: 'tx-duplicated',
@@ -65,11 +69,18 @@ export const guestFaults: readonly Fault[] = [
     alsoBreaks: ['T1'],
     ...needsDriver,
     description: `Sends the packet before it in place of every ${EVERY}th packet after a return.`,
-    behaviour: {
-      tampers: (frame, previous, nth, connection) => {
-        if (isHit(nth, connection)) previous?.copy(frame);
-      },
-    },
+    behaviour: meddling((frame, previous) => previous?.copy(frame)),
+  },
+  {
+    name: 'tx-reordered',
+    breaks: 'T3',
+    ...needsDriver,
+    description: `Sends every ${EVERY}th packet after a return before the packet before it.`,
+    behaviour: meddling((frame, previous) => {
+      const later = Buffer.from(frame);
+      previous?.copy(frame);
+      later.copy(previous!);
+    }),
   },
   {
     name: 'tx-lost',
@@ -77,11 +88,7 @@ export const guestFaults: readonly Fault[] = [
     alsoBreaks: ['T1'],
     ...needsDriver,
     description: `Sends zeros in place of every ${EVERY}th packet after a return.`,
-    behaviour: {
-      tampers: (frame, _previous, nth, connection) => {
-        if (isHit(nth, connection)) frame.fill(0);
-      },
-    },
+    behaviour: meddling((frame) => frame.fill(0)),
   },
   {
     name: 'chardev-lies-connected',

@@ -37,7 +37,7 @@ const withoutFd = (name: 'SET_VRING_KICK' | 'SET_VRING_CALL'): Fault['behaviour'
 
 const needsDriver = { role: 'both', needsDriver: true } as const;
 
-/** R20, R23 to R26: how rings come back. */
+/** R20, R23 to R26, R38: how rings come back. */
 export const ringFaults: readonly Fault[] = [
   {
     name: 'rings-before-features',
@@ -89,7 +89,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'base-zero',
     breaks: 'R24',
-    alsoBreaks: ['T1', 'T2'],
+    alsoBreaks: ['R38', 'T1', 'T2'],
     ...needsDriver,
     description: 'Starts every ring at 0 on a return.',
     behaviour: ringNumber('SET_VRING_BASE', () => 0),
@@ -161,6 +161,13 @@ export const ringFaults: readonly Fault[] = [
     ...needsDriver,
     description: 'Does not interrupt the guest for a call on a return.',
     behaviour: { heedsCall: (connection) => !isReturn(connection) },
+  },
+  {
+    name: 'tx-muted',
+    breaks: 'R26',
+    ...needsDriver,
+    description: 'Hands TX rings over with the word that asks the guest not to kick on a return.',
+    behaviour: { mutes: isReturn },
   },
   {
     name: 'kick-not-forwarded',
