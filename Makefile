@@ -48,8 +48,8 @@ mutants: setup ## build a QEMU from the distribution's source that has the defec
 mutation-test: build ## the suite against every defect of that QEMU, which it builds first: what caught each, and the score
 	@qemu=$$(node scripts/tool.mjs test/mutants/main.ts) && node scripts/tool.mjs test/mutants/mutation-test.ts --qemu "$$qemu" $(ARGS)
 
-coverage: setup ## docs/coverage.md; MATRIX=matrix.json MUTATION=results.json take over what these measured
-	@node scripts/tool.mjs test/coverage/coverage.ts $(if $(MATRIX),--matrix $(MATRIX)) $(if $(MUTATION),--mutation $(MUTATION))
+coverage: setup ## docs/coverage.md; RUN=results.json MUTATION=results.json take over what these measured
+	@node scripts/tool.mjs test/coverage/coverage.ts $(if $(RUN),--run $(RUN)) $(if $(MUTATION),--mutation $(MUTATION))
 
 fidelity-live: setup ## as root: QEMU with a real OVS-DPDK and with the mock peer, compared; docs/fidelity.md says what it needs
 	@node scripts/tool.mjs test/fidelity/live.ts

@@ -60,8 +60,9 @@ function redial(t: Timeline, loss: Loss): EventOf<'session.open'> | undefined {
 
 function early(t: Timeline, loss: Loss, open: EventOf<'session.open'>, interval: number): Break[] {
   const after = open.t - loss.close.t;
-  // The close may have been noticed late, which makes the redial look early.
-  const tolerance = EARLY_MS + t.starved(loss.close.t - interval, open.t);
+  // A close of QEMU's may have been noticed late, which makes the redial look early; the peer's own is recorded before it is done.
+  const noticed = loss.close.by === 'peer' ? 0 : t.starved(loss.close.t - interval, loss.close.t);
+  const tolerance = EARLY_MS + noticed;
   if (after >= interval - tolerance) return [];
   const seen = `redialled ${ms(after)} after session ${loss.view.session} ended, interval ${ms(interval)}`;
   return [{ kind: 'violation', seen, events: [loss.close.seq, open.seq] }];

@@ -179,6 +179,7 @@ describe('list', () => {
       ['quit.connected', '4'],
       ['quit.just-returned', '2'],
       ['quit.mid-handshake', '4'],
+      ['quit.silent-stop', '2'],
     ]);
   });
 

@@ -38,7 +38,7 @@ const ofFault: Record<string, string[]> = {
   'self-dial-quiet': ['server.absence.decoy[driver=none,machine=microvm]'],
   'crash-on-second-loss': [SERVER_MANY],
   'redial-once': ['client.absence.refused[driver=none,leave=close,machine=microvm]'],
-  'keeps-insufficient-peer': ['upgrade.fewer-queues[role=server,pairs=2,queues=1,driver=none,machine=microvm]'],
+  'keeps-insufficient-peer': ['upgrade.no-multiqueue[role=server,driver=none,machine=microvm]'],
   'does-not-wait-for-reply': ['handshake.late-answer[role=server,message=SET_MEM_TABLE,machine=microvm]'],
   'features-second-pair-forgotten': [SERVER_PAIRS],
   'qmp-dead-while-away': ['server.absence.for-ever[driver=none,leave=close,machine=microvm]'],

@@ -127,8 +127,10 @@ export class Connection {
     if (this.#checks && flags !== (VERSION | FLAG_REPLY))
       throw new WireError('ERR_WIRE_RESERVED', 'flags', 'vhost-user.c');
     if (came === name || !this.#checks) {
+      // Whoever waits is told, also when this throws and the connection is closed.
+      const answer = this.#decode(name, payload);
       this.#waiter = undefined;
-      resolve(this.#decode(name, payload));
+      resolve(answer);
     } else if (!this.#unawaited.has(came)) {
       complain(`Received unexpected msg type. Expected ${name} received ${came}`);
       this.close();
