@@ -489,7 +489,26 @@ export class VariantStage implements Stage {
     try {
       await this.until(`the cut ${cut}`, () => this.peer.cutFired);
     } catch (error) {
-      throw error instanceof QemuGone ? new StepFailed(`QEMU ended before the cut ${cut}`) : error;
+      if (!(error instanceof QemuGone)) throw error;
+      await this.#readOut();
+      if (!this.peer.cutFired) throw new StepFailed(`QEMU ended before the cut ${cut}`);
+    }
+  }
+
+  /** The last messages of a QEMU that has ended may still lie in the socket: the peer reads them up to the socket's end. */
+  async #readOut(): Promise<void> {
+    let unlisten = () => {};
+    const read = new Promise<void>((resolve) => {
+      const ask = () => {
+        if (!this.peer.session || this.peer.cutFired) resolve();
+      };
+      unlisten = this.recorder.listen(() => queueMicrotask(ask));
+      ask();
+    });
+    try {
+      await this.#inTime(read);
+    } finally {
+      unlisten();
     }
   }
 
@@ -497,6 +516,7 @@ export class VariantStage implements Stage {
   async #allSaid(): Promise<void> {
     if (this.#quitSent) await this.#within(QUIT_DEADLINE_MS, this.#running().exited);
     else await this.sample();
+    if (this.#gone) return this.#readOut();
     await this.#unlessGone(this.until('all messages read', () => (this.peer.session?.unread ?? 0) === 0));
   }
 
