@@ -49,6 +49,8 @@ export class MigrationStream {
   readonly #listener: StreamListener;
   readonly #blocks = new Map<string, RamBlock>();
   readonly #parser: Reading;
+  /** The block of the last page, also across sections: a page of the same need not name it. */
+  #block = '';
   #wanted: number | undefined;
   #pending: Buffer = Buffer.alloc(0);
   /** What came after the memory. */
@@ -141,7 +143,6 @@ export class MigrationStream {
 
   /** What a section of memory holds. */
   *#pages(): Reading {
-    let block = '';
     for (;;) {
       const word = yield* u64();
       const flags = word & FLAGS;
@@ -157,7 +158,8 @@ export class MigrationStream {
           `memory with the flags 0x${flags.toString(16)}`,
           'compression, multifd and postcopy must be off',
         );
-      if ((flags & ram.sameBlock) === 0n) block = yield* string(1);
+      if ((flags & ram.sameBlock) === 0n) this.#block = yield* string(1);
+      const block = this.#block;
       const { length } = this.#blocks.get(block) ?? { length: 0 };
       const offset = Number(word - flags);
       if (offset >= length)

@@ -1,6 +1,7 @@
 import { awaitEvent } from './await.js';
 import { decoy } from './decoy.js';
 import { driver } from './driver.js';
+import { migrate } from './migrate.js';
 import { misbehave } from './misbehave.js';
 import { peer } from './peer.js';
 import { phase } from './phase.js';
@@ -21,6 +22,7 @@ export const verbs: readonly Verb[] = [
   secondClient,
   decoy,
   phase,
+  migrate,
   driver,
   qmp,
   quit,
