@@ -86,6 +86,8 @@ export interface Stage {
   continueMigration(): Promise<void>;
   /** QEMU is to cancel its migration. */
   cancelMigration(): Promise<void>;
+  /** The source of a migration that completed runs on; nothing after another. */
+  resumeSource(): Promise<void>;
   /** Begins a phase, in which the peer leaves at a message of QEMU; without a cut it stays. */
   beginPhase(cut?: Cut): void;
   /** Ends it when all of its messages came, or the peer has left. @throws StepTimeout when the cut did not come */

@@ -76,7 +76,7 @@ export class MigrationSink {
   /** Takes no more: a source that is still sending finds its connection closed. */
   close(): void {
     void this.#listener?.close();
-    if (this.open) this.#end();
+    if (this.open) this.#end('destination');
   }
 
   #accept(socket: FdSocket): void {
@@ -94,7 +94,7 @@ export class MigrationSink {
     const chunk = socket.receive(CHUNK);
     if (chunk === 'again') return;
     if (chunk === 'eof') {
-      this.#end();
+      this.#end('source');
       return;
     }
     this.#bytes += chunk.bytes.length;
@@ -109,14 +109,15 @@ export class MigrationSink {
     if (error instanceof MigrationError)
       this.#o.recorder.record({ type: 'tester.trouble', what: `migration stream: ${error.message}`, hint: error.hint });
     else if (!(error instanceof OsError)) throw error;
-    if (this.open) this.#end();
+    if (this.open) this.#end(error instanceof OsError ? 'source' : 'destination');
   }
 
-  #end(): void {
+  #end(by: 'source' | 'destination'): void {
     this.#socket!.close();
     this.#o.recorder.record({
       type: 'migration.stream',
       migration: this.#o.migration,
+      by,
       bytes: this.#bytes,
       pages: this.received.total,
       repeated: this.received.repeated,

@@ -106,7 +106,11 @@ export class MigrationStream {
   *#memory(): Reading {
     const head: Buffer = yield 8;
     if (head.readUInt32BE(0) !== MAGIC || head.readUInt32BE(4) !== VERSION)
-      throw new MigrationError('ERR_MIGRATION_HEADER', `it begins with ${head.toString('hex')}`, 'is this a migration?');
+      throw new MigrationError(
+        'ERR_MIGRATION_HEADER',
+        `it begins with ${head.toString('hex')}`,
+        'is this a migration?',
+      );
     let section: number | undefined;
     for (let next = yield* u8(); ; next = yield* u8()) {
       if (next === part.configuration) yield* string(4);

@@ -74,10 +74,7 @@ export class MemoryTable {
     this.#log = undefined;
   }
 
-  #view(
-    base: (region: Region) => bigint,
-    wrote: (addr: bigint, bytes: Buffer) => void = () => {},
-  ): GuestMemory {
+  #view(base: (region: Region) => bigint, wrote: (addr: bigint, bytes: Buffer) => void = () => {}): GuestMemory {
     const find = (addr: bigint, length: number) => {
       const mapping = this.#mappings.find((m) => addr >= base(m) && addr + BigInt(length) <= base(m) + m.size);
       if (!mapping)

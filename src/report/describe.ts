@@ -150,7 +150,7 @@ function text(event: Event): string {
     case 'migration.release':
       return `migration ${event.migration}: the destination reads on`;
     case 'migration.stream':
-      return `migration ${event.migration}: the stream ends${event.complete ? '' : ' early'} after ${plural(event.bytes, 'byte')}, ${plural(event.pages, 'page')} of memory, ${event.repeated} of them sent again`;
+      return `migration ${event.migration}: the stream ends${event.complete ? '' : ' early'} by the ${event.by} after ${plural(event.bytes, 'byte')}, ${plural(event.pages, 'page')} of memory, ${event.repeated} of them sent again`;
     case 'migration.written': {
       const stale = event.stale.length > 0 ? `, not as written: ${event.stale.join(' ')}` : '';
       return `migration ${event.migration}: the peer wrote ${plural(event.pages, 'page')}, ${event.again} of them sent again${stale}`;

@@ -497,6 +497,10 @@ export class VariantStage implements Stage {
     await this.qmp('migrate-continue', { state: 'pre-switchover' });
   }
 
+  async resumeSource(): Promise<void> {
+    if (this.recorder.latest('migration.end')?.status === 'completed') await this.qmp('cont');
+  }
+
   async cancelMigration(): Promise<void> {
     const { migration } = this;
     await this.qmp('migrate_cancel');

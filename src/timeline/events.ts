@@ -494,10 +494,12 @@ export interface MigrationRelease {
   migration: number;
 }
 
-/** QEMU closed the stream, or the tester at the end of a variant. */
+/** The stream was closed. */
 export interface MigrationStream {
   type: 'migration.stream';
   migration: number;
+  /** By QEMU, or by the tester's destination. */
+  by: 'source' | 'destination';
   bytes: number;
   /** Pages of guest memory that came, each time counted. */
   pages: number;

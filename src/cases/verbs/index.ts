@@ -9,6 +9,7 @@ import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
 import { secondClient } from './second-client.js';
+import { stay } from './stay.js';
 import { traffic } from './traffic.js';
 import type { Verb } from './verb.js';
 
@@ -23,6 +24,7 @@ export const verbs: readonly Verb[] = [
   decoy,
   phase,
   migrate,
+  stay,
   driver,
   qmp,
   quit,
