@@ -79,10 +79,16 @@ function runState(t: Timeline, view: MigrationView, end: EventOf<'migration.end'
   const before = t.last('qmp.heartbeat', () => true, view.begin.seq)?.status;
   const wanted = end.status === 'completed' ? 'postmigrate' : before;
   const next = t.first('qmp.command', ({ execute }) => stateCommands.has(execute), end.seq);
-  const last = t.last('qmp.heartbeat', ({ sent }) => sent > end.t, Math.min(next?.seq ?? Infinity, horizon(t).seq));
-  if (!last || wanted === undefined || last.status === wanted || spent(t, end.t, last.sent) <= SETTLED_MS) return [];
-  const seen = `${told(view)} ${end.status}, and ${ms(last.sent - end.t)} later the machine is ${last.status}, not ${wanted}`;
-  return [{ kind: 'violation', seen, events: [end.seq, last.seq] }];
+  const untilSeq = Math.min(next?.seq ?? Infinity, horizon(t).seq);
+  const other = t.first(
+    'qmp.heartbeat',
+    ({ sent, status, seq }) =>
+      seq < untilSeq && status !== wanted && sent > end.t && spent(t, end.t, sent) > SETTLED_MS,
+    end.seq,
+  );
+  if (!other || wanted === undefined) return [];
+  const seen = `${told(view)} ${end.status}, and ${ms(other.sent - end.t)} later the machine is ${other.status}, not ${wanted}`;
+  return [{ kind: 'violation', seen, events: [end.seq, other.seq] }];
 }
 
 export const R35: Requirement = {
