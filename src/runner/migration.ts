@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import type { MigrationChoice } from '../cases/index.js';
+import { type MigrationChoice, QemuGone, StepTimeout } from '../cases/index.js';
 import { MigrationSink } from '../migration/index.js';
 import { type Peer, WrittenPages } from '../peer/index.js';
-import { QmpError } from '../qemu/index.js';
+import { QemuError, QmpError } from '../qemu/index.js';
 import type { EventOf, Hex, Json, Recorder } from '../timeline/index.js';
 
 /**
@@ -24,6 +24,12 @@ const SHOWN = 16;
 const TERMINAL = ['completed', 'failed', 'cancelled'] as const;
 type Terminal = (typeof TERMINAL)[number];
 const isTerminal = (status: string): status is Terminal => (TERMINAL as readonly string[]).includes(status);
+
+/** A QEMU that ends, or does not answer, is told of by other events. */
+function unlessGone(error: unknown): void {
+  const known = [QemuGone, StepTimeout, QemuError];
+  if (!known.some((kind) => error instanceof kind)) throw error;
+}
 
 export interface MigrationOptions {
   /** From 1. */
@@ -123,8 +129,7 @@ export class Migration {
     queueMicrotask(() => {
       if (this.#over) return;
       recorder.record({ type: 'migration.status', migration, status });
-      // QEMU is gone, or will be: its exit tells.
-      if (isTerminal(status)) this.#finish(status).catch(() => {});
+      if (isTerminal(status)) this.#finish(status).catch(unlessGone);
     });
   }
 
