@@ -2,7 +2,7 @@
 const layers = [
   ['wire', 'virtio', 'os'],
   ['timeline'],
-  ['peer', 'qemu', 'driver'],
+  ['peer', 'qemu', 'driver', 'migration'],
   ['watch', 'contract'],
   ['cases'],
   ['runner'],

@@ -17,6 +17,12 @@ export interface Burst {
 /** What a driver does of its own accord, in the background of the schedule. */
 export type Activity = 'kicking' | 'sending';
 
+/** Where a migration stands still until it is told to go on; see the verb `migrate`. */
+export interface MigrationChoice {
+  hold?: 'copied';
+  pause?: 'switch-over';
+}
+
 /** What a verb can do: the face of a running variant. The runner implements it. */
 export interface Stage {
   readonly variant: Variant;
@@ -67,6 +73,21 @@ export interface Stage {
   qmp(execute: string, args?: Json): Promise<Json>;
   /** Sends QMP quit without waiting for the end. */
   sendQuit(): void;
+  /** Has QEMU migrate; resolves when it has accepted or refused to. @throws StepFailed while another migration runs */
+  startMigration(choice: MigrationChoice): Promise<void>;
+  /** The destination of the last migration. @throws StepFailed when there was none */
+  readonly migration: {
+    /** It reads on. */
+    release(): void;
+    /** It goes away. */
+    close(): void;
+  };
+  /** A migration that QEMU paused before the switch-over goes on. @throws StepFailed with QEMU's error */
+  continueMigration(): Promise<void>;
+  /** QEMU is to cancel its migration. */
+  cancelMigration(): Promise<void>;
+  /** The source of a migration that completed runs on; nothing after another. */
+  resumeSource(): Promise<void>;
   /** Begins a phase, in which the peer leaves at a message of QEMU; without a cut it stays. */
   beginPhase(cut?: Cut): void;
   /** Ends it when all of its messages came, or the peer has left. @throws StepTimeout when the cut did not come */

@@ -58,13 +58,20 @@ export function ringsOf(ready: EventOf<'driver.ready'>): EventOf<'driver.ready'>
   return ready.rings.filter((ring) => ring.index < 2 * ready.pairs);
 }
 
+/** States of a migration in which the virtual machine does not run, and those that it runs on from. */
+const halted: ReadonlySet<string> = new Set(['pre-switchover', 'device', 'completed']);
+const resumed: ReadonlySet<string> = new Set(['failed', 'cancelled']);
+
 /**
- * Since when a guest that is up can expect running rings: not while `stop` or `set_link` hold them back by command.
+ * Since when a guest that is up can expect running rings: not while `stop`, `set_link` or a migration hold them back by command.
  * @returns undefined while held back at event number `seq`; else the moment the last hold ended (0 without any)
  */
 export function freeSince(t: Timeline, seq: number): number | undefined {
   const stop = t.last('qmp.command', (c) => c.execute === 'stop' || c.execute === 'cont', seq);
   const link = t.last('qmp.command', (c) => c.execute === 'set_link', seq);
+  const migration = t.last('migration.status', ({ status }) => halted.has(status) || resumed.has(status), seq);
+  const after = migration && migration.seq > (stop?.seq ?? -1) ? migration : undefined;
+  if (after && halted.has(after.status)) return undefined;
   if (stop?.execute === 'stop' || bodyIn(link?.arguments ?? null, 'up') === false) return undefined;
-  return Math.max(stop?.t ?? 0, link?.t ?? 0);
+  return Math.max(stop?.t ?? 0, link?.t ?? 0, after?.t ?? 0);
 }

@@ -1,5 +1,6 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
+import { migratingIn } from './migrations.js';
 import type { Requirement } from './requirement.js';
 import { allRunning } from './ring-spans.js';
 import { servedSessions } from './sessions.js';
@@ -29,7 +30,8 @@ interface Level {
 
 /** Levels per session: from its first settled sample until its rings stop, at the latest with its end. */
 function levels(t: Timeline): Level[] {
-  const samples = t.all('proc.sample');
+  // A migration has a log, a stream and threads of its own.
+  const samples = t.all('proc.sample').filter((sample) => !migratingIn(t, { from: sample.t, to: sample.t }));
   const end = horizon(t).t;
   return servedSessions(t).flatMap((view) => {
     const running = allRunning(t, view);

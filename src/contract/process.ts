@@ -1,5 +1,6 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import { migratingIn } from './migrations.js';
 import type { Requirement } from './requirement.js';
 import { expectsReply, losses, replyTo, servedSessions, unowed } from './sessions.js';
 import { beats, stalls } from './stalls.js';
@@ -12,14 +13,7 @@ const QMP_ANSWER_MS = 1000;
 export const QUIT_EXIT_MS = 5000;
 
 /** Commands that change the run state by themselves. */
-const stateCommands: ReadonlySet<string> = new Set([
-  'stop',
-  'cont',
-  'system_reset',
-  'system_powerdown',
-  'migrate',
-  'quit',
-]);
+const stateCommands: ReadonlySet<string> = new Set(['stop', 'cont', 'system_reset', 'system_powerdown', 'quit']);
 
 /** How a process ended, with what its post-mortem found. */
 function obituary(t: Timeline, { code, signal }: EventOf<'qemu.exit'>): string {
@@ -144,7 +138,7 @@ export const R3: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:net/vhost-user.c#chr_closed_bh'],
-  allowed: `query-status stays as it was unless a command changed it (${[...stateCommands].join(', ')}).`,
+  allowed: `query-status stays as it was unless a command changed it (${[...stateCommands].join(', ')}), or a migration, of which R35 judges it.`,
   judge(t) {
     const quit = t.first('qmp.command', (command) => command.execute === 'quit')?.seq ?? Infinity;
     const all = t.all('qmp.heartbeat').filter((beat) => beat.seq < quit);
@@ -153,12 +147,15 @@ export const R3: Requirement = {
       return notApplicable('no run state before and after a loss');
     const breaks: Break[] = [];
     let since = first;
+    let before = first;
     for (const beat of all) {
+      const { sent: from } = before;
+      before = beat;
       if (beat.status === since.status) continue;
       // The state was so as of some moment after it was asked for: a command may have come while it was.
       const { sent } = since;
       const command = t.last('qmp.command', (c) => c.t >= sent && stateCommands.has(c.execute), beat.seq);
-      if (!command) {
+      if (!command && !migratingIn(t, { from, to: beat.t })) {
         const loss = t.last('session.close', () => true, beat.seq);
         breaks.push({
           kind: 'violation',

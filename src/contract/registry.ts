@@ -7,6 +7,7 @@ import { R31 } from './guest.js';
 import { R18, R21, R28 } from './handshake.js';
 import { R5 } from './leaks.js';
 import { R22 } from './messages.js';
+import { R35, R39, T4 } from './migration.js';
 import { R30 } from './negotiated.js';
 import { R26 } from './notifiers.js';
 import { R1, R2, R3, R4 } from './process.js';
@@ -28,8 +29,8 @@ export const registry: readonly Requirement[] = [
   ...[R18, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31],
-  ...[R36, R37, R38],
-  ...[T1, T2, T3],
+  ...[R35, R36, R37, R38, R39],
+  ...[T1, T2, T3, T4],
   M1,
 ];
 

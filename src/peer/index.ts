@@ -5,3 +5,4 @@ export { PeerError, type PeerErrorCode } from './peer-error.js';
 export { DEFAULT_PROFILE, type Deviation, type Offer, type Profile, profiles } from './profiles.js';
 export { type Leave, Session } from './session.js';
 export { PeerTraffic } from './traffic.js';
+export { type WrittenPage, WrittenPages } from './written-pages.js';

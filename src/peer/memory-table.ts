@@ -23,7 +23,16 @@ export class MemoryTable {
   /** Memory as QEMU's virtual addresses: SET_VRING_ADDR speaks these. */
   readonly byUserAddr: GuestMemory = this.#view((region) => region.userAddr);
   /** Memory as guest-physical addresses: descriptors speak these. */
-  readonly byGuestAddr: GuestMemory = this.#view((region) => region.guestAddr);
+  readonly byGuestAddr: GuestMemory = this.#view(
+    (region) => region.guestAddr,
+    (addr, bytes) => this.#wrote(addr, bytes),
+  );
+  readonly #wrote: (guestAddr: bigint, bytes: Buffer) => void;
+
+  /** @param wrote told of each write to a guest-physical address, once it is done */
+  constructor(wrote: (guestAddr: bigint, bytes: Buffer) => void = () => {}) {
+    this.#wrote = wrote;
+  }
 
   /** Number of mapped regions. */
   get size(): number {
@@ -65,7 +74,7 @@ export class MemoryTable {
     this.#log = undefined;
   }
 
-  #view(base: (region: Region) => bigint): GuestMemory {
+  #view(base: (region: Region) => bigint, wrote: (addr: bigint, bytes: Buffer) => void = () => {}): GuestMemory {
     const find = (addr: bigint, length: number) => {
       const mapping = this.#mappings.find((m) => addr >= base(m) && addr + BigInt(length) <= base(m) + m.size);
       if (!mapping)
@@ -81,6 +90,7 @@ export class MemoryTable {
         const { mapping, offset } = find(addr, bytes.length);
         mapping.mapped.write(Number(offset), bytes);
         if (this.logging && this.#log) this.#markDirty(mapping.guestAddr + offset, bytes.length);
+        wrote(addr, bytes);
       },
     };
   }

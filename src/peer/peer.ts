@@ -8,6 +8,7 @@ import { PeerError } from './peer-error.js';
 import { DEFAULT_PROFILE, type Deviation, deviate, type Profile, profiles, whenListening } from './profiles.js';
 import { type Leave, Session } from './session.js';
 import { PeerTraffic } from './traffic.js';
+import type { WrittenPages } from './written-pages.js';
 
 /** What happens to the listening path when the peer leaves (client role). */
 export type PathFate =
@@ -61,6 +62,7 @@ export class Peer {
   /** The same, once it listens. */
   #listening: Listener | undefined;
   #cut: CutWatch | undefined;
+  #written: WrittenPages | undefined;
   #sessions = 0;
   /** Whether the peer shall be there: it then redials what breaks. */
   #present = false;
@@ -167,6 +169,11 @@ export class Peer {
   /** Whether the peer left at the cut that is armed. */
   get cutFired(): boolean {
     return this.#cut?.fired ?? false;
+  }
+
+  /** From now on notes there what it writes into the guest's buffers, on whichever session; undefined = nowhere. */
+  noteWrites(written: WrittenPages | undefined): void {
+    this.#written = written;
   }
 
   /** No cut is armed any more. */
@@ -312,6 +319,7 @@ export class Peer {
       fault: this.#fault,
       cut: () => this.#cut,
       onCut: () => this.#leaveAtCut(),
+      wrote: (guestAddr, bytes) => this.#written?.add(guestAddr, bytes),
       extra,
       onClose: (refused) => this.#closed(session, refused),
     });

@@ -65,6 +65,8 @@ export interface SessionOptions {
   cut?(): CutWatch | undefined;
   /** Called before the session leaves at a cut. */
   onCut?(): void;
+  /** Told what it wrote into the guest's buffers. */
+  wrote?(guestAddr: bigint, bytes: Buffer): void;
   /** A second client beside the main session: flagged in the timeline. */
   extra?: boolean;
   /** `refused`: the peer closed because of an error, or the front-end in the middle of a handshake or before any ring ran. */
@@ -91,7 +93,7 @@ interface Due extends Dealing {
 export class Session {
   readonly number: number;
   readonly profile: Profile;
-  readonly memory = new MemoryTable();
+  readonly memory: MemoryTable;
   readonly rings = new Map<number, Vring>();
   /** Features acked by SET_FEATURES; 0 before. */
   features = 0n;
@@ -124,6 +126,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#o = options;
+    this.memory = new MemoryTable(options.wrote);
     this.number = options.number;
     this.profile = options.profile;
     this.#socket = options.socket;

@@ -139,6 +139,24 @@ function text(event: Event): string {
       return `QMP ${event.execute} ${event.error ? `fails: ${event.error}` : 'done'} after ${formatMs(event.latency)}`;
     case 'qmp.event':
       return `QMP event ${event.event}${bodyOf(event.data)}`;
+    case 'migration.begin': {
+      const how = `${event.hold ? ', held when memory is copied' : ''}${event.pause ? ', paused before the switch-over' : ''}`;
+      return `migration ${event.migration} begins${how}`;
+    }
+    case 'migration.status':
+      return `migration ${event.migration} is ${event.status}`;
+    case 'migration.hold':
+      return `migration ${event.migration}: memory is copied, the destination reads no more`;
+    case 'migration.release':
+      return `migration ${event.migration}: the destination reads on`;
+    case 'migration.stream':
+      return `migration ${event.migration}: the stream ends${event.complete ? '' : ' early'} by the ${event.by} after ${plural(event.bytes, 'byte')}, ${plural(event.pages, 'page')} of memory, ${event.repeated} of them sent again`;
+    case 'migration.written': {
+      const stale = event.stale.length > 0 ? `, not as written: ${event.stale.join(' ')}` : '';
+      return `migration ${event.migration}: the peer wrote ${plural(event.pages, 'page')}, ${event.again} of them sent again${stale}`;
+    }
+    case 'migration.end':
+      return `migration ${event.migration} ends as ${event.status}${event.reason ? `: ${event.reason}` : ''}`;
     case 'qmp.heartbeat':
       return `QMP answers after ${formatMs(event.latency)}: ${event.status}`;
     case 'qmp.silent':

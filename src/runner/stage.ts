@@ -4,6 +4,7 @@ import {
   type Activity,
   type Burst,
   CutOff,
+  type MigrationChoice,
   QemuGone,
   type Stage,
   StepFailed,
@@ -29,6 +30,7 @@ import type { Json, Ms, Recorder } from '../timeline/index.js';
 import { ChardevWatch, ProcessWatch, SocketWatch } from '../watch/index.js';
 import { BusyDriver } from './busy-driver.js';
 import { type Expected, Ledger } from './ledger.js';
+import { Migration } from './migration.js';
 
 /** How long a step waits for its event. Longer than any bound of the contract, so that a late event is still seen. */
 const STEP_DEADLINE_MS: Ms = 10_000;
@@ -86,6 +88,8 @@ export class VariantStage implements Stage {
   #burst = 0;
   /** The cut of the phase under way, if there is one. */
   #cut: Cut | undefined;
+  #migration: Migration | undefined;
+  #migrations = 0;
 
   /** Records run.begin. @throws QemuError when the binary cannot run such a variant */
   constructor(options: StageOptions) {
@@ -234,6 +238,7 @@ export class VariantStage implements Stage {
       this.#process?.stop();
       this.#driver?.close();
       await this.#qemu?.dispose();
+      this.#migration?.dispose();
       this.recorder.record({ type: 'run.end' });
     }
   }
@@ -246,6 +251,7 @@ export class VariantStage implements Stage {
     if (!this.#quitSent && this.peer.session?.keepsWaiting) await this.peer.leave('close');
     // A schedule that did not run to its end may have left it at work.
     if (this.#busy) await this.#unlessGone(this.restDriver().catch(() => {}));
+    this.#migration?.release();
     if (!this.#quitSent) await this.#unlessGone(this.sample());
     if (this.#gone || this.starting) return;
     this.sendQuit();
@@ -453,13 +459,52 @@ export class VariantStage implements Stage {
   }
 
   async qmp(execute: string, args?: Json): Promise<Json> {
-    const qmp = await this.#bounded('QMP', this.#running().qmp);
     try {
-      return await this.#bounded(`QMP ${execute}`, qmp.execute(execute, args));
+      return await this.#execute(execute, args);
     } catch (error) {
       if (error instanceof Error && error.name === 'QmpError') throw new StepFailed(`${execute}: ${error.message}`);
       throw error;
     }
+  }
+
+  async #execute(execute: string, args?: Json): Promise<Json> {
+    const qmp = await this.#bounded('QMP', this.#running().qmp);
+    return this.#bounded(`QMP ${execute}`, qmp.execute(execute, args));
+  }
+
+  async startMigration(choice: MigrationChoice): Promise<void> {
+    if (this.#migration && this.recorder.latest('migration.end')?.migration !== this.#migrations)
+      throw new StepFailed('a migration is under way already');
+    const bus = await this.#bounded('qtest', this.#running().qtest);
+    this.#migration = await Migration.begin({
+      number: ++this.#migrations,
+      choice,
+      recorder: this.recorder,
+      peer: this.peer,
+      dir: this.#o.dir,
+      memory: this.variant.memory,
+      qmp: (execute, args) => this.#execute(execute, args),
+      fill: (...where) => this.#bounded('qtest', bus.fill(...where)),
+    });
+  }
+
+  get migration(): Migration {
+    if (!this.#migration) throw new StepFailed('there was no migration');
+    return this.#migration;
+  }
+
+  async continueMigration(): Promise<void> {
+    await this.qmp('migrate-continue', { state: 'pre-switchover' });
+  }
+
+  async resumeSource(): Promise<void> {
+    if (this.recorder.latest('migration.end')?.status === 'completed') await this.qmp('cont');
+  }
+
+  async cancelMigration(): Promise<void> {
+    const { migration } = this;
+    await this.qmp('migrate_cancel');
+    migration.release();
   }
 
   sendQuit(): void {

@@ -462,6 +462,75 @@ export interface QmpEvent {
   data: Json;
 }
 
+// --- migration ---------------------------------------------------------------------------------------------------------
+
+/** QEMU is about to be told to migrate to a destination of the tester's. Numbers count from 1. */
+export interface MigrationBegin {
+  type: 'migration.begin';
+  migration: number;
+  /** The destination reads no further than to the end of the guest's memory, until it is released. */
+  hold?: 'copied';
+  /** QEMU stops before the switch-over, with the virtual machine paused, until it is told to go on (pause-before-switchover). */
+  pause?: true;
+}
+
+/** QEMU tells the state of a migration (QMP's event MIGRATION). */
+export interface MigrationStatus {
+  type: 'migration.status';
+  migration: number;
+  /** As QEMU names it: setup, active, pre-switchover, device, completed, failed, cancelling, cancelled ... */
+  status: string;
+}
+
+/** The destination reads no more: all of the guest's memory came once. */
+export interface MigrationHold {
+  type: 'migration.hold';
+  migration: number;
+}
+
+/** It reads on. */
+export interface MigrationRelease {
+  type: 'migration.release';
+  migration: number;
+}
+
+/** The stream was closed. */
+export interface MigrationStream {
+  type: 'migration.stream';
+  migration: number;
+  /** By QEMU, or by the tester's destination. */
+  by: 'source' | 'destination';
+  bytes: number;
+  /** Pages of guest memory that came, each time counted. */
+  pages: number;
+  /** Pages that came more than once. */
+  repeated: number;
+  /** Whether it ended as a whole stream does. */
+  complete: boolean;
+}
+
+/** The stream of a completed migration, compared with what the peer wrote into the guest's buffers since it began. */
+export interface MigrationWritten {
+  type: 'migration.written';
+  migration: number;
+  /** Pages that the peer wrote to. */
+  pages: number;
+  /** Those of them that came before the peer wrote to them last, and again after. */
+  again: number;
+  /** Guest addresses of those whose last content in the stream is not what the peer wrote; at most 16. */
+  stale: Hex[];
+}
+
+/** A migration is over, as QEMU reports it, and its stream is closed. */
+export interface MigrationEnd {
+  type: 'migration.end';
+  migration: number;
+  /** refused: the command itself failed. */
+  status: 'completed' | 'failed' | 'cancelled' | 'refused';
+  /** QEMU's own words (error-desc of query-migrate, or the error of the command). */
+  reason?: string;
+}
+
 // --- what watches from outside ---------------------------------------------------------------------------------------
 
 /** One answered heartbeat (`query-status`): `sent` is when it was asked. */
@@ -574,6 +643,13 @@ export type EventBody =
   | QmpCommand
   | QmpReply
   | QmpEvent
+  | MigrationBegin
+  | MigrationStatus
+  | MigrationHold
+  | MigrationRelease
+  | MigrationStream
+  | MigrationWritten
+  | MigrationEnd
   | Heartbeat
   | HeartbeatSilent
   | ChardevState

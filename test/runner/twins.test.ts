@@ -28,6 +28,9 @@ const occasions: Record<string, string> = {
   R31: SERVER_SEEN,
   M1: SERVER_SEEN,
   R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
+  R35: 'migration.again[role=server,first=failed,pairs=1,machine=microvm]',
+  R39: 'migration.cancelled[role=server,at=copied,pairs=1,machine=microvm]',
+  T4: 'migration.traffic[role=server,pairs=1,ring=split,machine=microvm]',
   R36: 'garbage.wrong-flags[role=server,message=GET_FEATURES,flags=1,machine=microvm]',
   R37: 'back-channel.request[role=server,send=99,machine=microvm]',
 };

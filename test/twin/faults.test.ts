@@ -1,8 +1,11 @@
+import { once } from 'node:events';
 import { existsSync, renameSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { MigrationStream } from '../../src/migration/index.js';
 import { countFds, countThreads } from '../../src/os/index.js';
-import { bit, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
+import { bit, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
 import { twinFaults } from './index.js';
 import { TinyBackEnd } from './support/back-end.js';
 import type { TinyGuest } from './support/guest.js';
@@ -31,6 +34,30 @@ const duration = async (work: Promise<unknown>): Promise<number> => {
 
 const features = ({ peer }: Stage): bigint[] => peer.payloads('SET_FEATURES', 'u64').map(({ value }) => value);
 const numbers = ({ peer }: Stage, name: string): number[] => peer.payloads(name, 'vring-state').map(({ num }) => num);
+
+const LOG = bit(VHOST_F_LOG_ALL);
+/** A page that nothing else touches. */
+const PAGE = 0x200_0000;
+
+/** Migrates, with a pause before the switch-over, to a destination that takes everything, or breaks off at once. */
+async function migrate({ twin }: Stage, destination: 'takes' | 'breaks off' = 'takes') {
+  const path = `${twin.socketPath}.destination`;
+  const pages = new Map<number, number>();
+  const stream = new MigrationStream({ page: (_block, offset) => pages.set(offset, (pages.get(offset) ?? 0) + 1) });
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    if (destination === 'takes') socket.on('data', (bytes) => stream.push(bytes));
+    else socket.destroy();
+  }).listen(path);
+  await once(server, 'listening');
+  await twin.qmp('migrate-set-capabilities', {
+    capabilities: [{ capability: 'pause-before-switchover', state: true }],
+  });
+  await twin.qmp('migrate', { uri: `unix:${path}` });
+  server.unref();
+  const status = async () => (await twin.qmp<{ status: string }>('query-migrate')).status;
+  return { pages, stream, status, until: (word: string) => expect.poll(status, { timeout: 5000 }).toBe(word) };
+}
 
 /** Lets packets through, restarts the back-end and lets it settle. */
 async function traffic({ peer, guest, twin }: GuestStage): Promise<void> {
@@ -328,6 +355,46 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
   'queue-not-enabled': async (stage) => {
     await restart(stage);
     expect(stage.peer.payloads('SET_VRING_ENABLE', 'vring-state').map(({ index }) => index)).toEqual([0]);
+  },
+  'migration-never-ends': async (stage) => {
+    const { pages, until, status } = await migrate(stage);
+    await expect.poll(() => pages.size, { timeout: 5000 }).toBe((64 << 20) / 4096);
+    await delay(QUIET_MS);
+    expect(await status()).toBe('active');
+    await stage.twin.qmp('migrate_cancel').catch(() => {});
+    await until('cancelling');
+  },
+  'paused-after-failure': async (stage) => {
+    const { until } = await migrate(stage, 'breaks off');
+    await until('failed');
+    expect(await stage.twin.qmp('query-status')).toMatchObject({ running: false });
+  },
+  'log-base-twice': async (stage) => {
+    const { until } = await migrate(stage);
+    await until('pre-switchover');
+    expect(stage.peer.names.filter((name) => name === 'SET_LOG_BASE')).toHaveLength(2);
+  },
+  'logging-left-on': async (stage) => {
+    const [before] = features(stage);
+    const { until } = await migrate(stage, 'breaks off');
+    await until('failed');
+    expect(features(stage)).toEqual([before, before! | LOG]);
+  },
+  'logging-not-acked': async (stage) => {
+    const [before] = features(stage);
+    const { until } = await migrate(stage);
+    await until('pre-switchover');
+    expect(stage.peer.names).toContain('SET_LOG_BASE');
+    expect(features(stage)).toEqual([before, before]);
+  },
+  'dirty-not-sent-again': async (stage) => {
+    const { pages, stream, until } = await migrate(stage);
+    await until('pre-switchover');
+    await (await stage.twin.qtest).ask(`write 0x${PAGE.toString(16)} 0x1 0x77`);
+    await stage.twin.qmp('migrate-continue', { state: 'pre-switchover' });
+    await until('completed');
+    await expect.poll(() => stream.complete).toBe(true);
+    expect(pages.get(PAGE)).toBe(1);
   },
   'tx-corrupted': async (stage) => {
     const arrived = await again(stage);

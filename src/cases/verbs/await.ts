@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { EventOf, EventType } from '../../timeline/index.js';
-import type { Stage } from '../stage.js';
+import { type Stage, StepFailed } from '../stage.js';
 import type { Verb } from './verb.js';
 
 const events = {
@@ -58,11 +58,40 @@ const events = {
     await link(stage, false);
     await stage.sample();
   },
+  async copied(stage: Stage) {
+    await migration(stage, 'memory copied', (begin) => stage.recorder.latest('migration.hold')?.migration === begin);
+  },
+  async 'switch-over'(stage: Stage) {
+    const paused = (begin: number) => {
+      const told = stage.recorder.latest('migration.status');
+      return told?.migration === begin && told.status === 'pre-switchover';
+    };
+    await migration(stage, 'the pause before the switch-over', paused);
+  },
+  async migrated(stage: Stage) {
+    await stage.until('the migration’s end', () => ended(stage) !== undefined);
+  },
   async disconnected(stage: Stage) {
     if (await stage.readConnected())
       await stage.until('chardev disconnected', () => stage.recorder.latest('chardev.state')?.connected === false);
   },
 } satisfies Record<string, (stage: Stage) => Promise<void>>;
+
+/** The end of the last migration. */
+function ended({ recorder }: Stage): EventOf<'migration.end'> | undefined {
+  const begin = recorder.latest('migration.begin');
+  if (!begin) throw new StepFailed('there was no migration');
+  const end = recorder.latest('migration.end');
+  return end?.migration === begin.migration ? end : undefined;
+}
+
+/** Waits until the last migration has come to a point on its way. */
+async function migration(stage: Stage, what: string, test: (migration: number) => boolean): Promise<void> {
+  const { migration: number } = stage.recorder.latest('migration.begin') ?? { migration: 0 };
+  await stage.until(what, () => test(number) || ended(stage) !== undefined);
+  const end = ended(stage);
+  if (end) throw new StepFailed(`${what}: the migration ${end.status}${end.reason ? `: ${end.reason}` : ''}`);
+}
 
 /** The last event of a type since the schedule last did something; to wait is to do nothing. */
 function since<T extends EventType>(
@@ -95,7 +124,8 @@ export const awaitEvent: Verb<keyof typeof events> = {
     'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
     'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
     'reaction (either it has answered or it is silent), answer (QEMU answered a request of the back-end, or closed its ' +
-    'channel), link-down, link-up, disconnected, lost (disconnected, with a driver its link down, and what QEMU does thereupon ' +
+    'channel), copied (a migration that is held there has sent all of memory), switch-over (it pauses before that), migrated ' +
+    '(it is over, however it ended), link-down, link-up, disconnected, lost (disconnected, with a driver its link down, and what QEMU does thereupon ' +
     'done).',
   schema: z.enum(Object.keys(events) as (keyof typeof events)[]),
   async run(stage, event) {

@@ -1,6 +1,7 @@
 import { awaitEvent } from './await.js';
 import { decoy } from './decoy.js';
 import { driver } from './driver.js';
+import { migrate } from './migrate.js';
 import { misbehave } from './misbehave.js';
 import { peer } from './peer.js';
 import { phase } from './phase.js';
@@ -8,6 +9,7 @@ import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
 import { secondClient } from './second-client.js';
+import { stay } from './stay.js';
 import { traffic } from './traffic.js';
 import type { Verb } from './verb.js';
 
@@ -21,6 +23,8 @@ export const verbs: readonly Verb[] = [
   secondClient,
   decoy,
   phase,
+  migrate,
+  stay,
   driver,
   qmp,
   quit,

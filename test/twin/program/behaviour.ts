@@ -77,6 +77,14 @@ export interface Behaviour {
   heedsCall(connection: number): boolean;
   /** Whether TX rings are handed over with the word that asks the guest not to kick. */
   mutes(connection: number): boolean;
+  /** Whether a migration comes to its switch-over. */
+  endsMigration: boolean;
+  /** Whether the pages that changed while memory was copied are sent again. */
+  resendsDirty: boolean;
+  /** Whether the machine runs on when its migration failed or was cancelled. */
+  resumesAfterFailure: boolean;
+  /** Whether the back-end is told then that nothing is logged any more. */
+  stopsLogging: boolean;
   /** Meddles with frames, virtio-net headers included, that the guest made available on a TX ring. */
   tampers(frames: Parameters<Tamper>[0], before: Parameters<Tamper>[1], connection: number): void;
 }
@@ -104,5 +112,9 @@ export const wellBehaved: Behaviour = {
   forwardsKick: () => true,
   heedsCall: () => true,
   mutes: () => false,
+  endsMigration: true,
+  resendsDirty: true,
+  resumesAfterFailure: true,
+  stopsLogging: true,
   tampers: () => {},
 };

@@ -46,10 +46,11 @@ const facts: Record<string, Command> = {
 
 /** The monitor's commands. */
 export function commands(twin: Twin): Record<string, Command> {
+  /** The capability pause-before-switchover. */
+  let pause = false;
   return {
     ...facts,
-    'query-status': () =>
-      yes({ status: twin.running ? 'running' : 'paused', singlestep: false, running: twin.running }),
+    'query-status': () => yes({ status: twin.runState, singlestep: false, running: twin.running }),
     'query-chardev': () => yes([{ label: twin.chardevId, filename: twin.filename, 'frontend-open': true }]),
     'qom-get': ({ path, property }) => {
       if (path !== `/chardevs/${twin.chardevId}`) return failure(`Device '${path}' not found`, 'DeviceNotFound');
@@ -76,6 +77,25 @@ export function commands(twin: Twin): Record<string, Command> {
     set_link: async ({ up }) => {
       await twin.setLink(up === true);
       return NOTHING;
+    },
+    'migrate-set-capabilities': ({ capabilities }) => {
+      for (const { capability, state } of capabilities as { capability: string; state: boolean }[])
+        if (capability === 'pause-before-switchover') pause = state;
+      return NOTHING;
+    },
+    'migrate-set-parameters': () => NOTHING,
+    migrate: ({ uri }) => {
+      if (twin.migration && !twin.migration.over) return failure('There is a migration process in progress');
+      return { return: {}, after: () => twin.migrate(String(uri).replace(/^unix:/, ''), pause) };
+    },
+    'migrate-continue': () => {
+      twin.migration?.continue();
+      return NOTHING;
+    },
+    migrate_cancel: () => ({ return: {}, after: () => twin.migration?.cancel() }),
+    'query-migrate': () => {
+      const { status, error } = twin.migration ?? {};
+      return yes({ ...(status ? { status } : {}), ...(error ? { 'error-desc': error } : {}) });
     },
     quit: () => ({ return: {}, after: () => twin.quit() }),
   };

@@ -2,6 +2,7 @@ import { closeFd, EventFd } from '../../../src/os/index.js';
 import {
   bit,
   type Payload,
+  VHOST_F_LOG_ALL,
   VHOST_USER_F_PROTOCOL_FEATURES,
   VHOST_USER_PROTOCOL_F_BACKEND_REQ,
   VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
@@ -12,6 +13,7 @@ import {
 } from '../../../src/wire/index.js';
 import type { Behaviour, InitStep, Moment, StartStep } from './behaviour.js';
 import { type Connection, ConnectionLost } from './connection.js';
+import { DirtyLog } from './dirty-log.js';
 import { acceptedProtocolFeatures, backendFeatures, has } from './features.js';
 import { Messenger, NONE } from './messenger.js';
 import type { NetBackend, NetDevice } from './net-device.js';
@@ -25,6 +27,9 @@ const STATUS_STARTED = 7n;
 
 /** Memory slots of a back-end that is not asked (VHOST_MEMORY_BASELINE_NREGIONS). */
 const BASELINE_SLOTS = 8n;
+
+/** VHOST_VRING_F_LOG. */
+const VRING_LOG = 1;
 
 const u64 = (value: bigint): Payload => ({ kind: 'u64', value });
 
@@ -57,6 +62,8 @@ export class FrontEnd implements NetBackend {
   readonly #enabled: boolean[];
   /** Everything opened for one connection. */
   #fds: { close(): void }[] = [];
+  /** While memory is migrated. */
+  #log: DirtyLog | undefined;
   readonly #to: Messenger;
   readonly #o: FrontEndOptions;
 
@@ -144,6 +151,67 @@ export class FrontEnd implements NetBackend {
     this.#releaseRings(device);
   }
 
+  /** From now on the back-end marks what it writes, and whoever comes after it (vhost_log_global_start). */
+  async startLog(device: NetDevice): Promise<void> {
+    this.#log?.close();
+    this.#log = new DirtyLog(Number(this.#o.ram.size));
+    await this.#setLog(device);
+  }
+
+  /** Not any more. */
+  async stopLog(device: NetDevice): Promise<void> {
+    const log = this.#log;
+    this.#log = undefined;
+    if (log) await this.#setLog(device);
+    log?.close();
+  }
+
+  /** Numbers of the pages that back-ends have marked. */
+  loggedPages(): number[] {
+    return this.#log?.pages() ?? [];
+  }
+
+  /** vhost_migration_log, of a device that runs. */
+  async #setLog(device: NetDevice): Promise<void> {
+    if (!device.started) return;
+    await this.#to.attempt(async () => {
+      await this.#sendLog();
+      for (let pair = 0; pair < device.dataPairs; pair++) {
+        await this.#sendFeatures(device);
+        for (const index of [2 * pair, 2 * pair + 1])
+          if (device.queues[index]!.ready) await this.#sendAddresses(index, device);
+      }
+    });
+  }
+
+  async #sendLog(): Promise<void> {
+    if (this.#log)
+      await this.#to.exchange('SET_LOG_BASE', { kind: 'log', size: BigInt(this.#log.size), offset: 0n }, [
+        this.#log.fd,
+      ]);
+  }
+
+  async #sendFeatures(device: NetDevice): Promise<void> {
+    const features = backendFeatures(device.accepted) | this.#hadProtocol | (this.#log ? bit(VHOST_F_LOG_ALL) : 0n);
+    await this.#to.send('SET_FEATURES', u64(features), [], this.#log !== undefined);
+    await this.#addStatus(STATUS_FEATURES_OK);
+  }
+
+  async #sendAddresses(index: number, device: NetDevice): Promise<void> {
+    const { ram } = this.#o;
+    const { desc, avail, used } = device.queues[index]!;
+    const payload: Payload = {
+      kind: 'vring-addr',
+      index,
+      flags: this.#log ? VRING_LOG : 0,
+      descUserAddr: ram.userAddr(desc),
+      usedUserAddr: ram.userAddr(used),
+      availUserAddr: ram.userAddr(avail),
+      logGuestAddr: used,
+    };
+    await this.#to.send('SET_VRING_ADDR', payload, [], this.#log !== undefined);
+  }
+
   /** QMP announce-self for a guest that does not announce itself (vhost_user_migration_done). */
   async announce(device: NetDevice): Promise<void> {
     if (!this.#to.has(VHOST_USER_PROTOCOL_F_RARP)) return;
@@ -209,8 +277,7 @@ export class FrontEnd implements NetBackend {
       if (this.#enabled[pair]) await this.#sendEnable(pair, true);
     },
     features: async (_pair, device) => {
-      await this.#to.send('SET_FEATURES', u64(backendFeatures(device.accepted) | this.#hadProtocol));
-      await this.#addStatus(STATUS_FEATURES_OK);
+      await this.#sendFeatures(device);
     },
     memory: async () => {
       const { regions, fd } = this.#o.ram;
@@ -224,6 +291,7 @@ export class FrontEnd implements NetBackend {
     },
     rings: async (pair, device) => {
       for (const index of [2 * pair, 2 * pair + 1]) await this.#startRing(index, device);
+      if (pair === 0) await this.#sendLog();
     },
     status: async () => this.#addStatus(STATUS_FEATURES_OK | STATUS_STARTED),
   };
@@ -243,18 +311,10 @@ export class FrontEnd implements NetBackend {
     // A ring without addresses is left out (vhost_virtqueue_start).
     if (!queue.ready) return;
     if (queue.isTx && behaviour.mutes(moment().connection)) queue.mute(ram);
-    const { size, desc, avail, used } = queue;
+    const { size } = queue;
     await this.#to.send('SET_VRING_NUM', { kind: 'vring-state', index, num: size });
     await this.#to.send('SET_VRING_BASE', { kind: 'vring-state', index, num: queue.base });
-    await this.#to.send('SET_VRING_ADDR', {
-      kind: 'vring-addr',
-      index,
-      flags: 0,
-      descUserAddr: ram.userAddr(desc),
-      usedUserAddr: ram.userAddr(used),
-      availUserAddr: ram.userAddr(avail),
-      logGuestAddr: used,
-    });
+    await this.#sendAddresses(index, device);
     queue.kick = EventFd.create();
     queue.call = EventFd.create();
     const { connection } = moment();

@@ -51,8 +51,8 @@ export class Messenger {
   }
 
   /** Sends a message and waits for the reply that the spec gives it. @throws ConnectionLost */
-  exchange(name: FrontEndName, payload: Payload): Promise<Payload | undefined> {
-    return this.#pass(name, payload, [], false, true);
+  exchange(name: FrontEndName, payload: Payload, fds: readonly number[] = []): Promise<Payload | undefined> {
+    return this.#pass(name, payload, fds, false, true);
   }
 
   /**

@@ -10,10 +10,14 @@ const USER_BASE = 0x7f00_0000_0000n;
 const ROM_BEGIN = 0xf_0000n;
 const ROM_END = 0x10_0000n;
 
+const PAGE_SHIFT = 12;
+
 /** Guest RAM: a memory file that the back-end maps. Plain reads and writes of the file are coherent with its mapping. */
 export class Ram implements GuestMemory {
   readonly fd: number;
   readonly size: bigint;
+  /** Numbers of the pages that were written here since it was set: not those that a back-end wrote. */
+  dirty: Set<number> | undefined;
 
   constructor(size: number) {
     this.size = BigInt(size);
@@ -29,7 +33,10 @@ export class Ram implements GuestMemory {
 
   /** Writes guest-physical memory; writes elsewhere are lost. */
   write(addr: bigint, bytes: Buffer): void {
-    if (this.#inside(addr, bytes.length)) writeSync(this.fd, bytes, 0, bytes.length, Number(addr));
+    if (!this.#inside(addr, bytes.length)) return;
+    writeSync(this.fd, bytes, 0, bytes.length, Number(addr));
+    const last = (Number(addr) + Math.max(bytes.length, 1) - 1) >> PAGE_SHIFT;
+    for (let page = Number(addr) >> PAGE_SHIFT; page <= last; page++) this.dirty?.add(page);
   }
 
   /** The memory table: what vhost-user sends with SET_MEM_TABLE, one fd a region. */

@@ -7,6 +7,7 @@ import { offeredFeatures } from './features.js';
 import { FrontEnd } from './front-end.js';
 import { LineSocket } from './line-socket.js';
 import { MainLoop } from './main-loop.js';
+import { Migration } from './migration.js';
 import { DEVICE_PIN, Mmio } from './mmio.js';
 import { NetDevice } from './net-device.js';
 import type { ChardevOptions, Options } from './options.js';
@@ -37,6 +38,10 @@ export class Twin {
   /** Monitor lines that wait until the monitor answers again. */
   #held: string[] = [];
   #quitting = false;
+  #migration: Migration | undefined;
+  #ram: Ram | undefined;
+  /** QMP's word for a machine that does not run. */
+  #halted = 'paused';
 
   constructor(options: Options, behaviour: Behaviour) {
     this.#options = options;
@@ -90,8 +95,42 @@ export class Twin {
   async setRunning(running: boolean): Promise<void> {
     if (running === this.running) return;
     this.running = running;
+    this.#halted = 'paused';
     await this.#device?.setRunning(running);
     this.#qmp?.event(running ? 'RESUME' : 'STOP');
+  }
+
+  /** QMP's word for what the machine does. */
+  get runState(): string {
+    return this.running ? 'running' : this.#halted;
+  }
+
+  get migration(): Migration | undefined {
+    return this.#migration;
+  }
+
+  /** Begins to migrate. @param path a unix socket that somebody listens on */
+  migrate(path: string, pause: boolean): void {
+    if (!this.#ram || !this.#frontEnd || !this.#device) throw new Error('there is nothing to migrate');
+    this.#migration = new Migration({
+      path,
+      pause,
+      ram: this.#ram,
+      frontEnd: this.#frontEnd,
+      device: this.#device,
+      behaviour: this.#behaviour,
+      run: (task) => this.#loop.run(task),
+      tell: (status) => {
+        if (status === 'completed') this.#halted = 'postmigrate';
+        this.#qmp?.event('MIGRATION', { status });
+      },
+      setRunning: async (running) => {
+        await this.setRunning(running);
+        this.#halted = 'finish-migrate';
+      },
+      running: () => this.running,
+    });
+    void this.#migration.start();
   }
 
   async reset(): Promise<void> {
@@ -151,6 +190,7 @@ export class Twin {
   async #plug(chardev: ChardevOptions, queuePairs: number, guest: LineSocket | undefined): Promise<void> {
     const behaviour = this.#behaviour;
     const ram = new Ram(this.#options.memory);
+    this.#ram = ram;
     const frontEnd = new FrontEnd({
       ram,
       queuePairs,

@@ -242,6 +242,7 @@ export class TinyBackEnd extends EventEmitter {
         return undefined;
     }
     for (const fd of fds) closeFd(fd);
+    if (name === 'SET_LOG_BASE') return u64(0n);
     if (payload.kind === 'vring-addr')
       this.#ring(payload.index).addresses = {
         desc: payload.descUserAddr,

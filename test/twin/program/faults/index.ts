@@ -2,6 +2,7 @@ import type { Fault } from './fault.js';
 import { guestFaults } from './guest.js';
 import { handshakeFaults } from './handshake.js';
 import { listenerFaults } from './listener.js';
+import { migrationFaults } from './migration.js';
 import { redialFaults } from './redial.js';
 import { ringFaults } from './rings.js';
 import { survivalFaults } from './survival.js';
@@ -16,4 +17,5 @@ export const faults: readonly Fault[] = [
   ...handshakeFaults,
   ...ringFaults,
   ...guestFaults,
+  ...migrationFaults,
 ];

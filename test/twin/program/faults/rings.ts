@@ -73,6 +73,7 @@ export const ringFaults: readonly Fault[] = [
   {
     name: 'features-extra',
     breaks: 'R23',
+    alsoBreaks: ['R39'],
     ...needsDriver,
     description: 'Acks dirty logging on a return although nothing is logged.',
     behaviour: features((bits) => bits | bit(VHOST_F_LOG_ALL)),
