@@ -1,6 +1,7 @@
 import { awaitEvent } from './await.js';
 import { decoy } from './decoy.js';
 import { driver } from './driver.js';
+import { flap } from './flap.js';
 import { misbehave } from './misbehave.js';
 import { peer } from './peer.js';
 import { phase } from './phase.js';
@@ -17,6 +18,7 @@ export const verbs: readonly Verb[] = [
   awaitEvent,
   traffic,
   restart,
+  flap,
   misbehave,
   secondClient,
   decoy,
