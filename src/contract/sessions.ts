@@ -2,7 +2,7 @@ import type { Event, EventOf, Ms, SessionSpan, Timeline } from '../timeline/inde
 import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '../wire/index.js';
 import { atLeast, bigIn, contextOf, numberIn } from './body.js';
 import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
-import { horizon, perTimeline, type Span, spent, uncovered } from './timing.js';
+import { horizon, merged, outside, perTimeline, type Span, spent } from './timing.js';
 
 /** One session with its messages. */
 export interface SessionView extends SessionSpan {
@@ -145,9 +145,11 @@ export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionV
     .sort((a, b) => a.from - b.from),
 );
 
+const owedSpans = perTimeline((t: Timeline): readonly Span[] => merged(owed(t)));
+
 /** How long a wait of QEMU's took, less what the machine took and the time in which a peer kept QEMU waiting. */
 export function unowed(t: Timeline, from: Ms, to: Ms): Ms {
-  return uncovered({ from, to: Math.max(from, to) }, owed(t)).reduce(
+  return outside({ from, to: Math.max(from, to) }, owedSpans(t)).reduce(
     (sum, part) => sum + spent(t, part.from, part.to),
     0,
   );
