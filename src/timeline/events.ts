@@ -513,6 +513,8 @@ export interface ProcSample {
   threads: number;
   /** The most virtual memory in bytes that it ever had; read when settled. */
   peak?: number;
+  /** Its own resident memory in bytes (RssAnon of proc_pid_status(5)); read when settled. */
+  anonymous?: number;
   /** Read when what the schedule waited for was there: nothing of a handshake or ring start is under way. */
   settled?: true;
 }
