@@ -6,6 +6,7 @@ import { R23 } from './features.js';
 import { R31 } from './guest.js';
 import { R18, R21, R28 } from './handshake.js';
 import { R5 } from './leaks.js';
+import { R40 } from './memory.js';
 import { R22 } from './messages.js';
 import { R30 } from './negotiated.js';
 import { R26 } from './notifiers.js';
@@ -29,6 +30,7 @@ export const registry: readonly Requirement[] = [
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31],
   ...[R36, R37, R38],
+  R40,
   ...[T1, T2, T3],
   M1,
 ];

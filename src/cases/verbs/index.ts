@@ -9,6 +9,7 @@ import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
 import { secondClient } from './second-client.js';
+import { storm } from './storm.js';
 import { traffic } from './traffic.js';
 import type { Verb } from './verb.js';
 
@@ -19,6 +20,7 @@ export const verbs: readonly Verb[] = [
   traffic,
   restart,
   flap,
+  storm,
   misbehave,
   secondClient,
   decoy,
