@@ -115,6 +115,72 @@ export const R12: Requirement = {
   },
 };
 
+/** From a dial that failed to its line in the record: it is read from a pipe. Before that a line may be of the outage before. */
+const SAID_MS = 250;
+
+const REPORT = /unable to connect character device/i;
+
+/** A time without a connection: from the start of QEMU, or a loss, to its next connection. */
+interface Outage extends Span {
+  what: string;
+  seq: number;
+}
+
+function outagesOf(t: Timeline): Outage[] {
+  const spawn = t.first('qemu.spawn');
+  const end = horizon(t).t;
+  const begins = [
+    ...(spawn ? [{ t: spawn.t, seq: spawn.seq, what: 'before the first connection' }] : []),
+    ...losses(t).map(({ close, view }) => ({ t: close.t, seq: close.seq, what: `after session ${view.session}` })),
+  ];
+  return begins.map(({ t: from, seq, what }) => {
+    const open = t.first('session.open', ({ by }) => by === 'accept', seq);
+    return { from, to: Math.min(open?.t ?? Infinity, end), seq, what };
+  });
+}
+
+export const R15: Requirement = {
+  id: 'R15',
+  title: 'Dials that fail are reported once an outage',
+  sentence: 'A dialling QEMU reports that it cannot connect at the first dial that fails, once, and again in a later outage.',
+  level: 'should',
+  label: 'contract',
+  sources: ['qemu:chardev/char-socket.c#check_report_connect_error', 'defect:client-connect-fail-yank-abort'],
+  allowed: `One line an outage; what comes in its first ${SAID_MS} ms may be of the one before. Where one outage had its line, each later one that lasts R + ${LATE_MS} ms without a listener has one.`,
+  judge(t) {
+    const context = contextOf(t);
+    if (context?.role !== 'client' || context.reconnectMs <= 0)
+      return notApplicable('QEMU does not dial on an interval');
+    const lines = t.all('qemu.stderr').filter(({ line }) => REPORT.test(line));
+    const breaks: Break[] = [];
+    const events: number[] = [];
+    let reported = 0;
+    const all = outagesOf(t);
+    for (const [i, { from, to, seq, what }] of all.entries()) {
+      const until = Math.min(to + SAID_MS, all[i + 1]?.from ?? Infinity);
+      const own = lines.filter((line) => line.t >= from && line.t <= until);
+      const sure = own.filter((line) => line.t > from + SAID_MS + t.starved(from, line.t));
+      if (sure.length > 1)
+        breaks.push({
+          kind: 'violation',
+          seen: `${counted(sure.length, 'report')} of failed dials ${what}`,
+          events: [seq, ...sure.map((line) => line.seq)],
+        });
+      const refusals = listenedIn(t, { from, to }).length === 0 && overdue(t, from, to, context.reconnectMs) > LATE_MS;
+      if (refusals && own.length === 0 && reported > 0)
+        breaks.push({
+          kind: 'violation',
+          seen: `no report in ${ms(to - from)} without a listener ${what}, as there was before`,
+          events: [seq],
+        });
+      reported += own.length;
+      events.push(...own.map((line) => line.seq));
+    }
+    if (breaks.length === 0 && reported === 0) return notApplicable('no dial was reported to fail');
+    return judged(breaks, hold(`${counted(reported, 'report')} in ${counted(all.length, 'outage')}`, events));
+  },
+};
+
 export const R13: Requirement = {
   id: 'R13',
   title: 'Without an interval there is no redial',

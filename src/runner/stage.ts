@@ -11,7 +11,7 @@ import {
   type Variant,
   verbs,
 } from '../cases/index.js';
-import { spent } from '../contract/index.js';
+import { judgedOptions, optionsRefused, spent } from '../contract/index.js';
 import { Driver, DriverError, type StartChoice } from '../driver/index.js';
 import { listenUnix, OsError } from '../os/index.js';
 import { type Cut, cutText, Peer, PeerError, type Profile } from '../peer/index.js';
@@ -107,6 +107,7 @@ export class VariantStage implements Stage {
       memory: variant.memory,
       ...(variant.mtu === undefined ? {} : { mtu: variant.mtu }),
       reconnectMs: variant.reconnectMs,
+      ...(variant.chardev ? { chardev: variant.chardev } : {}),
       socketPath: this.#socketPath,
       qmpPath: join(dir, 'qmp.sock'),
       qtestPath: join(dir, 'qtest.sock'),
@@ -126,6 +127,7 @@ export class VariantStage implements Stage {
       memory: variant.memory,
       reconnectMs: variant.role === 'client' ? variant.reconnectMs : 0,
       socketPath: this.#socketPath,
+      ...(variant.chardev ? { chardev: { options: { ...variant.chardev }, known: judged(facts) } } : {}),
       qemu: { version: facts.version, argv: [facts.path, ...this.#argv] },
       tester: options.testerVersion,
       startedAt: new Date().toISOString(),
@@ -171,7 +173,7 @@ export class VariantStage implements Stage {
       return undefined;
     } catch (error) {
       // The schedule may go on past a quit that it sent; it ends with QEMU.
-      if (error instanceof QemuGone && this.#quitSent) return undefined;
+      if (error instanceof QemuGone && (this.#quitSent || this.#optionsRefused)) return undefined;
       if (error instanceof QemuGone) return new StepFailed(await this.#lastWords());
       const known = [CutOff, StepTimeout, StepFailed, QemuError, DriverError, PeerError, OsError];
       if (known.some((kind) => error instanceof kind)) return error as Error;
@@ -532,6 +534,11 @@ export class VariantStage implements Stage {
     }
   }
 
+  /** QEMU did not take options that a case gives to see what it makes of them. */
+  get #optionsRefused(): boolean {
+    return this.variant.chardev !== undefined && optionsRefused(this.recorder.timeline()) !== undefined;
+  }
+
   /** Whether the driver reached DRIVER_OK and did not reset the device since. */
   get #driverRuns(): boolean {
     const ready = this.recorder.latest('driver.ready');
@@ -621,6 +628,9 @@ export class VariantStage implements Stage {
     }
   }
 }
+
+/** The options of the chardev that requirements are about, as far as the binary lists them. */
+const judged = (facts: QemuFacts): string[] => judgedOptions.filter((name) => facts.chardevOptions.has(name));
 
 /** The deadline came first. */
 const LATE = Symbol('late');

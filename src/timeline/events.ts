@@ -38,6 +38,11 @@ export interface RunBegin {
   /** The configured reconnect interval; 0 = never. Only a `client` has one. */
   reconnectMs: Ms;
   socketPath: string;
+  /**
+   * Options of the chardev that the case gives, which QEMU may refuse, and which of all that can be given here the binary
+   * lists. Absent where there are none.
+   */
+  chardev?: { options: Record<string, string>; known: string[] };
   /** QEMU's version is `major.minor.micro`; argv[0] is the binary. */
   qemu: { version: string; argv: string[] };
   tester: string;
