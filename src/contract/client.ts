@@ -1,9 +1,9 @@
-import type { EventOf, Ms, Timeline } from '../timeline/index.js';
+import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { closedLate, type Loss, losses, sessionViews } from './sessions.js';
-import { horizon, type Span, spent } from './timing.js';
+import { horizon, outside, perTimeline, type Span, shortages, spent } from './timing.js';
 
 /** Timers of QEMU and the tester's clock round differently; measured 1000-1010 ms for 1000. */
 const EARLY_MS = 20;
@@ -30,18 +30,20 @@ function overdue(t: Timeline, from: Ms, to: Ms, interval: Ms): Ms {
 }
 
 /** When the peer listened (client role). */
-function listening(t: Timeline): Span[] {
-  return t
+const listening = perTimeline((t: Timeline): readonly Span[] =>
+  t
     .all('peer.listen')
     .filter((listen) => !listen.decoy)
-    .map((listen) => ({ from: listen.t, to: t.first('peer.unlisten', (e) => !e.decoy, listen.seq)?.t ?? t.end }));
-}
+    .map((listen) => ({ from: listen.t, to: t.first('peer.unlisten', (e) => !e.decoy, listen.seq)?.t ?? t.end })),
+);
 
-/** The parts of a span in which the peer listened. */
+/** The parts of a span in which a dial could succeed: the peer listened, and QEMU was not kept from having descriptors. */
 function listenedIn(t: Timeline, span: Span): Span[] {
-  return listening(t)
-    .map((listen) => ({ from: Math.max(listen.from, span.from), to: Math.min(listen.to, span.to) }))
-    .filter((part) => part.to > part.from);
+  const all = listening(t);
+  const parts: Span[] = [];
+  for (let i = firstIndex(all, ({ to }) => to > span.from); i < all.length && all[i]!.from < span.to; i++)
+    parts.push({ from: Math.max(all[i]!.from, span.from), to: Math.min(all[i]!.to, span.to) });
+  return parts.flatMap((part) => outside(part, shortages(t))).filter((part) => part.to > part.from);
 }
 
 /**
@@ -126,6 +128,10 @@ interface Outage extends Span {
   seq: number;
 }
 
+/** Nobody listened in a span. */
+const nobody = (t: Timeline, span: Span): boolean =>
+  !listening(t).some(({ from, to }) => from < span.to && to > span.from);
+
 function outagesOf(t: Timeline): Outage[] {
   const spawn = t.first('qemu.spawn');
   const end = horizon(t).t;
@@ -166,7 +172,7 @@ export const R15: Requirement = {
           seen: `${counted(sure.length, 'report')} of failed dials ${what}`,
           events: [seq, ...sure.map((line) => line.seq)],
         });
-      const refusals = listenedIn(t, { from, to }).length === 0 && overdue(t, from, to, context.reconnectMs) > LATE_MS;
+      const refusals = nobody(t, { from, to }) && overdue(t, from, to, context.reconnectMs) > LATE_MS;
       if (refusals && own.length === 0 && reported > 0)
         breaks.push({
           kind: 'violation',

@@ -3,7 +3,7 @@ import { contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { firstWord, losses, type SessionView, servedTogether, sessionViews } from './sessions.js';
-import { horizon, perTimeline, type Span, START_MS, spent, uncovered } from './timing.js';
+import { horizon, outside, perTimeline, type Span, START_MS, shortages, spent, uncovered } from './timing.js';
 
 /** From the moment a connection is QEMU's to serve to its first message; measured 0.2-0.6 ms. */
 const SERVE_MS = 1000;
@@ -35,7 +35,9 @@ function service(t: Timeline, view: SessionView, bound: Ms): { wait: number; ove
   const from = turn(t, view);
   const first = firstWord(view);
   const end = first?.t ?? Math.min(view.to, horizon(t).t);
-  const wait = spent(t, from, Math.max(from, end));
+  // A connection takes a descriptor.
+  const free = outside({ from, to: Math.max(from, end) }, shortages(t));
+  const wait = free.reduce((sum, part) => sum + spent(t, part.from, part.to), 0);
   if (wait <= bound) return { wait };
   const what = first ? `got its first message after ${ms(wait)}` : `got no message in ${ms(wait)}`;
   const events = [view.open.seq, ...(first ? [first.seq] : view.close ? [view.close.seq] : [])];
@@ -127,7 +129,7 @@ function refused(t: Timeline): Break[] {
 
 /** QEMU let a peer connect and closed without a word. */
 function dropped(t: Timeline, view: SessionView): Break[] {
-  if (firstWord(view) || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
+  if (firstWord(view) || view.short || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
   const seen = `QEMU closed session ${view.session} without a message`;
   return [{ kind: 'violation', seen, events: [view.open.seq, view.close.seq] }];
 }

@@ -64,6 +64,14 @@ export function merged(spans: readonly Span[]): Span[] {
   return whole;
 }
 
+/** When QEMU was short of file descriptors by the tester's doing, in order: Infinity as the end of what was not lifted. */
+export const shortages = perTimeline((t: Timeline): readonly Span[] => {
+  const limits = t.all('qemu.descriptors');
+  return limits.flatMap(({ t: from, spare }, i) =>
+    spare === undefined ? [] : [{ from, to: limits[i + 1]?.t ?? Infinity }],
+  );
+});
+
 /** The parts of `span` that none of the covers overlaps, which are merged(): found by halving, as they may be many. */
 export function outside(span: Span, covers: readonly Span[]): Span[] {
   const first = firstIndex(covers, (cover) => cover.to > span.from);

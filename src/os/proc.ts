@@ -2,9 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** Open file descriptors of a process; undefined when it is gone or not ours to look at. */
 export function countFds(pid: number): number | undefined {
-  const fds = orNothing(() => readdirSync(`/proc/${pid}/fd`).length);
+  const fds = listFds(pid)?.length;
   // Looking at ourselves takes one.
   return fds !== undefined && pid === process.pid ? fds - 1 : fds;
+}
+
+/** Their numbers; of ourselves the one that it takes to look is among them. */
+export function listFds(pid: number): number[] | undefined {
+  return orNothing(() => readdirSync(`/proc/${pid}/fd`).map(Number));
 }
 
 /** Threads of a process; undefined when it is gone. */

@@ -13,7 +13,7 @@ import {
 } from '../cases/index.js';
 import { judgedOptions, optionsRefused, spent } from '../contract/index.js';
 import { Driver, DriverError, type StartChoice } from '../driver/index.js';
-import { listenUnix, OsError } from '../os/index.js';
+import { limitDescriptors, listenUnix, listFds, OsError } from '../os/index.js';
 import { type Cut, cutText, Peer, PeerError, type Profile } from '../peer/index.js';
 import {
   type AccelChoice,
@@ -87,6 +87,8 @@ export class VariantStage implements Stage {
   #interrupted: Promise<never>;
   #interrupt = () => {};
   #burst = 0;
+  /** QEMU's own limit of descriptors, while another is in force. */
+  #usualLimit: number | undefined;
   /** The cut of the phase under way, if there is one. */
   #cut: Cut | undefined;
 
@@ -253,6 +255,7 @@ export class VariantStage implements Stage {
     if (this.#busy) await this.#unlessGone(this.restDriver().catch(() => {}));
     if (!this.#quitSent) await this.#unlessGone(this.sample());
     if (this.#gone || this.starting) return;
+    if (this.#usualLimit !== undefined) this.descriptors('free');
     this.sendQuit();
     // A QEMU that waits for a silent peer sees the quit only once that is gone.
     if (this.peer.session?.keepsWaiting) await this.peer.leave('close');
@@ -473,6 +476,25 @@ export class VariantStage implements Stage {
     // A QEMU that quits is asked nothing more: 5.2 aborts over a command that comes in meanwhile.
     this.#heartbeat?.stop();
     this.#running().quit();
+  }
+
+  descriptors(spare: number | 'free'): void {
+    const { pid } = this.#running();
+    const usual = this.#usualLimit;
+    if (spare === 'free') {
+      if (usual === undefined) throw new StepFailed('the descriptors are free already');
+      limitDescriptors(pid, usual);
+      this.#usualLimit = undefined;
+      this.recorder.record({ type: 'qemu.descriptors', limit: usual });
+      return;
+    }
+    const taken = new Set(listFds(pid));
+    if (usual !== undefined || taken.size === 0) throw new StepFailed('the descriptors are limited already, or QEMU is gone');
+    // The lowest free number is always the next; the first one beyond those that are spared is the limit.
+    let limit = 0;
+    for (let free = 0; taken.has(limit) || free < spare; limit++) if (!taken.has(limit)) free++;
+    this.recorder.record({ type: 'qemu.descriptors', spare, limit });
+    this.#usualLimit = limitDescriptors(pid, limit);
   }
 
   beginPhase(cut?: Cut): void {

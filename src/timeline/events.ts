@@ -421,6 +421,18 @@ export interface QemuExit {
   asked?: 'quit' | 'kill';
 }
 
+/**
+ * How far QEMU's numbers of file descriptors may go was limited, or the limit is lifted. Recorded before the one and after the
+ * other, so that nothing that the shortage does lies outside.
+ */
+export interface QemuDescriptors {
+  type: 'qemu.descriptors';
+  /** So many more can be opened; absent where the limit is lifted. */
+  spare?: number;
+  /** Every new number must be less. */
+  limit: number;
+}
+
 /** One line of QEMU's stderr. */
 export interface QemuStderr {
   type: 'qemu.stderr';
@@ -576,6 +588,7 @@ export type EventBody =
   | QemuSpawn
   | QemuExit
   | QemuStderr
+  | QemuDescriptors
   | QemuPostMortem
   | QmpReady
   | QmpCommand

@@ -1,5 +1,6 @@
 import { awaitEvent } from './await.js';
 import { decoy } from './decoy.js';
+import { descriptors } from './descriptors.js';
 import { driver } from './driver.js';
 import { flap } from './flap.js';
 import { misbehave } from './misbehave.js';
@@ -26,6 +27,7 @@ export const verbs: readonly Verb[] = [
   decoy,
   phase,
   driver,
+  descriptors,
   qmp,
   quit,
 ] as Verb[];
