@@ -128,10 +128,6 @@ interface Outage extends Span {
   seq: number;
 }
 
-/** Nobody listened in a span. */
-const nobody = (t: Timeline, span: Span): boolean =>
-  !listening(t).some(({ from, to }) => from < span.to && to > span.from);
-
 function outagesOf(t: Timeline): Outage[] {
   const spawn = t.first('qemu.spawn');
   const end = horizon(t).t;
@@ -148,11 +144,12 @@ function outagesOf(t: Timeline): Outage[] {
 export const R15: Requirement = {
   id: 'R15',
   title: 'Dials that fail are reported once an outage',
-  sentence: 'A dialling QEMU reports that it cannot connect at the first dial that fails, once, and again in a later outage.',
+  sentence:
+    'A dialling QEMU reports that it cannot connect at the first dial that fails, once, and again in a later outage.',
   level: 'should',
   label: 'contract',
   sources: ['qemu:chardev/char-socket.c#check_report_connect_error', 'defect:client-connect-fail-yank-abort'],
-  allowed: `One line an outage; what comes in its first ${SAID_MS} ms may be of the one before. Where one outage had its line, each later one that lasts R + ${LATE_MS} ms without a listener has one.`,
+  allowed: `One line an outage; what comes in its first ${SAID_MS} ms may be of the one before. Where one outage had its line, each later one that begins with R + ${SAID_MS} ms without a listener has one.`,
   judge(t) {
     const context = contextOf(t);
     if (context?.role !== 'client' || context.reconnectMs <= 0)
@@ -172,11 +169,12 @@ export const R15: Requirement = {
           seen: `${counted(sure.length, 'report')} of failed dials ${what}`,
           events: [seq, ...sure.map((line) => line.seq)],
         });
-      const refusals = nobody(t, { from, to }) && overdue(t, from, to, context.reconnectMs) > LATE_MS;
-      if (refusals && own.length === 0 && reported > 0)
+      const absent = outside({ from, to }, listening(t))[0];
+      const refused = absent?.from === from && overdue(t, from, absent.to, context.reconnectMs) > SAID_MS;
+      if (refused && absent && own.length === 0 && reported > 0)
         breaks.push({
           kind: 'violation',
-          seen: `no report in ${ms(to - from)} without a listener ${what}, as there was before`,
+          seen: `no report in ${ms(absent.to - from)} without a listener ${what}, as there was before`,
           events: [seq],
         });
       reported += own.length;

@@ -14,7 +14,8 @@ const WAITING = /waiting for (a )?connection/i;
 export const R11: Requirement = {
   id: 'R11',
   title: 'A listening QEMU waits for its first peer, and says so',
-  sentence: 'A listening QEMU with a vhost-user netdev does not start without a peer, with wait or without, and says so.',
+  sentence:
+    'A listening QEMU with a vhost-user netdev does not start without a peer, with wait or without, and says so.',
   level: 'should',
   label: 'contract',
   sources: ['qemu:chardev/char-socket.c#tcp_chr_wait_connected', 'qemu:net/vhost-user.c#net_vhost_user_init'],
@@ -31,13 +32,19 @@ export const R11: Requirement = {
     if (line) return hold(`it waited, and said: ${line.line}`, [line.seq]);
     const wait = spent(t, spawn.t, until);
     if (wait <= SAY_MS) return notApplicable('the first peer came too soon for a line to be due');
-    return broken('violation', `QEMU waited ${ms(wait)} for its peer without a word`, first ? [first.seq] : [spawn.seq]);
+    return broken(
+      'violation',
+      `QEMU waited ${ms(wait)} for its peer without a word`,
+      first ? [first.seq] : [spawn.seq],
+    );
   },
 };
 
 /** Until when no driver has touched the device. */
 const untouched = (t: Timeline): number =>
-  Math.min(...(['driver.reset', 'driver.features', 'driver.ready'] as const).map((type) => t.first(type)?.seq ?? Infinity));
+  Math.min(
+    ...(['driver.reset', 'driver.features', 'driver.ready'] as const).map((type) => t.first(type)?.seq ?? Infinity),
+  );
 
 /** The SET_VRING_ENABLE messages of a session before an event. */
 const enables = (view: SessionView, before: number) =>
@@ -63,7 +70,10 @@ export const R19: Requirement = {
     'When the device is made its first back-end is told once for every ring whether it is in use, or nothing at all; a later one is told only for a driver.',
   level: 'should',
   label: 'contract',
-  sources: ['qemu:hw/net/virtio-net.c#virtio_net_set_queue_pairs', 'qemu:hw/net/vhost_net.c#vhost_net_set_vring_enable'],
+  sources: [
+    'qemu:hw/net/virtio-net.c#virtio_net_set_queue_pairs',
+    'qemu:hw/net/vhost_net.c#vhost_net_set_vring_enable',
+  ],
   allowed:
     'SET_VRING_ENABLE 1 for the rings of the first pair and 0 for the others, each once, as QEMU 7.2 and later do, or none, as 5.2 does; on a return none before a driver came.',
   judge(t) {

@@ -84,14 +84,15 @@ function slots(view: SessionView): Answer | undefined {
 }
 
 /** The most regions that QEMU gave to the back-end of each session. */
-const regions = perTimeline((t: Timeline): ReadonlyMap<SessionView, number> =>
-  new Map(
-    servedSessions(t).map((view) => {
-      const named = (wanted: string) => view.received.filter(({ name }) => name === wanted);
-      const tables = named('SET_MEM_TABLE').map(({ body }) => listIn(body, 'regions').length);
-      return [view, Math.max(0, named('ADD_MEM_REG').length - named('REM_MEM_REG').length, ...tables)];
-    }),
-  ),
+const regions = perTimeline(
+  (t: Timeline): ReadonlyMap<SessionView, number> =>
+    new Map(
+      servedSessions(t).map((view) => {
+        const named = (wanted: string) => view.received.filter(({ name }) => name === wanted);
+        const tables = named('SET_MEM_TABLE').map(({ body }) => listIn(body, 'regions').length);
+        return [view, Math.max(0, named('ADD_MEM_REG').length - named('REM_MEM_REG').length, ...tables)];
+      }),
+    ),
 );
 
 /** The most regions that QEMU gave to one back-end whose session ended before an event. */
@@ -146,8 +147,9 @@ function acceptedBefore(t: Timeline, view: SessionView, features: bigint): boole
   );
 }
 
-const allSlots = perTimeline((t: Timeline): ReadonlyMap<SessionView, bigint> =>
-  new Map(servedSessions(t).map((view) => [view, slots(view)?.value ?? BASELINE_SLOTS])),
+const allSlots = perTimeline(
+  (t: Timeline): ReadonlyMap<SessionView, bigint> =>
+    new Map(servedSessions(t).map((view) => [view, slots(view)?.value ?? BASELINE_SLOTS])),
 );
 
 /** "This limit should never decrease" (vhost_user_backend_init). */

@@ -489,7 +489,8 @@ export class VariantStage implements Stage {
       return;
     }
     const taken = new Set(listFds(pid));
-    if (usual !== undefined || taken.size === 0) throw new StepFailed('the descriptors are limited already, or QEMU is gone');
+    if (usual !== undefined || taken.size === 0)
+      throw new StepFailed('the descriptors are limited already, or QEMU is gone');
     // The lowest free number is always the next; the first one beyond those that are spared is the limit.
     let limit = 0;
     for (let free = 0; taken.has(limit) || free < spare; limit++) if (!taken.has(limit)) free++;

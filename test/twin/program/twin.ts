@@ -192,7 +192,8 @@ export class Twin {
     });
     await chardev.listen();
     this.#chardev = chardev;
-    complain(`-netdev vhost-user: info: QEMU waiting for connection on: ${chardev.filename(false)}`);
+    if (behaviour.saysThatItWaits)
+      complain(`-netdev vhost-user: info: QEMU waiting for connection on: ${chardev.filename(false)}`);
   }
 
   /** From here on the main loop runs: losses and returns are its tasks. */
