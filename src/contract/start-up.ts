@@ -6,7 +6,7 @@ import { ringOf, type SessionView, servedSessions } from './sessions.js';
 import { horizon, spent } from './timing.js';
 
 /** From the start to the line that QEMU waits, where no peer is there; measured 50 ms, 700 ms on a busy machine. */
-const SAY_MS = 4000;
+const SAY_MS = 2000;
 
 /** The line, as QEMU has it since 2.x; what it calls itself and the chardev differ. */
 const WAITING = /waiting for (a )?connection/i;

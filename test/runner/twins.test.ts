@@ -28,7 +28,7 @@ const occasions: Record<string, string> = {
   R31: SERVER_SEEN,
   M1: SERVER_SEEN,
   R10: 'options.listener-with-interval[option=reconnect,value=1,machine=microvm]',
-  R11: 'options.listener-waits[wait=off,late=5s,machine=microvm]',
+  R11: 'options.listener-waits[wait=off,late=4s,machine=microvm]',
   R15: 'client.absence.refused[driver=none,leave=close,machine=microvm]',
   R16: 'options.client-with-wait[value=off,machine=microvm]',
   R17: 'options.interval-spelling[option=reconnect-ms,value=1000,machine=microvm]',
