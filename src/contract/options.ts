@@ -87,7 +87,7 @@ export const R10: Requirement = {
   judge(t) {
     const it = options(t);
     const given = it?.given.find((name) => intervals.includes(name));
-    if (!it || it.context.role !== 'server' || given === undefined)
+    if (it?.context.role !== 'server' || given === undefined)
       return notApplicable('QEMU was not told to listen with an interval');
     return toRefuse(
       t,
@@ -107,7 +107,7 @@ export const R16: Requirement = {
   allowed: 'Exit by itself, not with 0, and a line that names the option; before 6.0 it may be taken.',
   judge(t) {
     const it = options(t);
-    if (!it || it.context.role !== 'client' || !it.given.includes('wait'))
+    if (it?.context.role !== 'client' || !it.given.includes('wait'))
       return notApplicable('QEMU was not told to dial and to wait');
     return toRefuse(t, 'wait for a client', tolerated(it.context, 'wait') ? 'as before 6.0' : undefined);
   },
@@ -126,7 +126,7 @@ export const R17: Requirement = {
   judge(t) {
     const it = options(t);
     const given = it?.given.filter((name) => intervals.includes(name)) ?? [];
-    if (!it || it.context.role !== 'client' || given.length === 0)
+    if (it?.context.role !== 'client' || given.length === 0)
       return notApplicable('QEMU was told of no interval by the case itself');
     const unknown = given.find((name) => !it.known.includes(name));
     if (unknown !== undefined) return toRefuse(t, `${unknown}, which it does not list`);

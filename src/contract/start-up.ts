@@ -83,7 +83,9 @@ export const R19: Requirement = {
     const first = servedSessions(t)[0];
     const breaks: Break[] = [];
     let seen = '';
-    if (first && first === views[0] && ready && ready.seq < Math.min(before, first.toSeq)) {
+    // What the peer left unread, or did not answer, is no word of QEMU's that is missing.
+    const whole = first && !first.close?.unread && first.faults.length === 0;
+    if (first && whole && first === views[0] && ready && ready.seq < Math.min(before, first.toSeq)) {
       breaks.push(...created(t, first, before));
       seen = `${enables(first, before).length} when the device was made`;
     }
