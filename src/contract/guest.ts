@@ -1,4 +1,4 @@
-import { type EventOf, firstIndex, type Timeline } from '../timeline/index.js';
+import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning, ranToTheEnd } from './ring-spans.js';
@@ -70,9 +70,12 @@ function missedUps(t: Timeline): Break[] {
   });
 }
 
-/** A handshake that went wrong raises the link all the same, and is for R18 to judge: a started device tells that it ended. */
-const handshakeEnd = ({ handshake, received }: SessionView): EventOf<'wire.recv'> | undefined =>
-  handshake.complete ?? received.find(({ name }) => name === 'SET_FEATURES');
+/**
+ * A handshake that went wrong raises the link all the same, and is for R18 to judge: a started device tells that it ended. QEMU
+ * need not wait for anything at its end, so that the peer may have left the end of it unread.
+ */
+const handshakeEnd = ({ handshake, received, close }: SessionView): { t: Ms; seq: number } | undefined =>
+  handshake.complete ?? received.find(({ name }) => name === 'SET_FEATURES') ?? (close?.unread ? close : undefined);
 
 /**
  * Changes beyond those that losses and handshakes explain. They are counted over the whole run, not per loss: a change is
