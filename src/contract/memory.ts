@@ -7,8 +7,8 @@ import { horizon } from './timing.js';
 /** The looks are cut into so many parts. What a heap does in the first is settling: caches fill, free lists form. */
 const PARTS = 5;
 
-/** Fewer looks in a part have no median worth the name. */
-const LOOKS = 4;
+/** With fewer looks in a part, what a heap does to settle is not over with the first. */
+const LOOKS = 8;
 
 /**
  * A part counts as grown from so many bytes more than the one before, four pages: the heaps of QEMU 5.2 to 11.1 showed at most

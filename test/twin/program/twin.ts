@@ -209,6 +209,8 @@ export class Twin {
     for (;;) {
       const connection = new Connection(await this.#chardev!.next(starting), this.#behaviour.checksAnswers);
       this.connections++;
+      // What is garbage of JavaScript's would not be there in a front-end in C.
+      globalThis.gc?.();
       this.connected = true;
       let opened = false;
       await this.#loop.run(async () => {
