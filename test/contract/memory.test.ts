@@ -50,7 +50,7 @@ describe('R40 memory does not grow from return to return', () => {
   it('says nothing of few looks, or of a build with a sanitizer', () => {
     expectNotApplicable(
       'R40',
-      looks((i) => 15_000 + 100 * i, 19),
+      looks((i) => 15_000 + 100 * i, 39),
     );
     expectNotApplicable(
       'R40',

@@ -21,7 +21,6 @@ export const storm: Verb<Storm> = {
     if (stage.variant.role !== 'server' || !peer.session)
       throw new StepFailed('a storm needs a listening QEMU and a connected peer');
     let outside = await rush(stage, clients, gone);
-    if (outside === 0) throw new StepFailed(`all ${clients} clients found room in the backlog at once`);
     while (outside > 0 || peer.waiting > 0) {
       peer.session.leave('close');
       await stage.until('the next handshake', () => stage.handshakeDone());
