@@ -175,7 +175,7 @@ export class VariantStage implements Stage {
       return undefined;
     } catch (error) {
       // The schedule may go on past a quit that it sent; it ends with QEMU.
-      if (error instanceof QemuGone && (this.#quitSent || this.#optionsRefused)) return undefined;
+      if (error instanceof QemuGone && (this.#quitSent || (await this.#optionsRefused()))) return undefined;
       if (error instanceof QemuGone) return new StepFailed(await this.#lastWords());
       const known = [CutOff, StepTimeout, StepFailed, QemuError, DriverError, PeerError, OsError];
       if (known.some((kind) => error instanceof kind)) return error as Error;
@@ -557,9 +557,11 @@ export class VariantStage implements Stage {
     }
   }
 
-  /** QEMU did not take options that a case gives to see what it makes of them. */
-  get #optionsRefused(): boolean {
-    return this.variant.chardev !== undefined && optionsRefused(this.recorder.timeline()) !== undefined;
+  /** QEMU did not take options that a case gives to see what it makes of them. Its words may come after its end. */
+  async #optionsRefused(): Promise<boolean> {
+    if (this.variant.chardev === undefined) return false;
+    await this.#qemu?.settled;
+    return optionsRefused(this.recorder.timeline()) !== undefined;
   }
 
   /** Whether the driver reached DRIVER_OK and did not reset the device since. */
