@@ -134,6 +134,19 @@ export const setting = z.strictObject({
       ring: z.enum(ringLayouts).default('split').describe('Layout of the rings that the device offers'),
       memory: size.prefault('64M').describe('Guest RAM'),
       mtu: z.int().min(68).max(65_535).optional().describe('MTU that the device tells the guest, and the back-end'),
+      chardev: z
+        .array(
+          z.strictObject({
+            option: z.string().regex(/^[a-z][a-z-]*$/, 'the name of an option'),
+            value: z.union([z.string(), z.number()]),
+          }),
+        )
+        .transform((list) => Object.fromEntries(list.map(({ option, value }) => [option, `${value}`])))
+        .optional()
+        .describe(
+          'Options of the chardev in place of those that its role asks for, or beside them. QEMU may refuse them: then it ' +
+            'exits, and the rest of the steps is left out',
+        ),
     })
     .prefault({}),
   driver: z.enum(['none', 'linux']).describe('Guest driver; with none, the steps for drivers and traffic do nothing'),

@@ -31,7 +31,7 @@ export function expand(definition: Case, scope: Scope): Variant[] {
 function variantOf(definition: Case, role: Role, machine: MachineType, point: Point): Variant {
   const { id, title, level, why, references } = definition;
   const { params, reconnectMs, discovery, ...rest } = point;
-  const fine = role === 'client' && reconnectMs % 1000 !== 0;
+  const fine = role === 'client' && reconnectMs % 1000 !== 0 && given(point) === undefined;
   return {
     id: variantId(definition, role, machine, point),
     caseId: id,
@@ -42,7 +42,7 @@ function variantOf(definition: Case, role: Role, machine: MachineType, point: Po
     role,
     machine,
     // A listening chardev has no reconnect option: QEMU refuses the combination.
-    reconnectMs: role === 'server' ? 0 : reconnectMs,
+    reconnectMs: role === 'server' ? 0 : (given(point) ?? reconnectMs),
     needs: [...new Set([...definition.needs, ...(fine ? ['reconnect-ms'] : [])])],
     params: { ...params },
     selection: selectionOf(definition, { ...params, role, machine }, discovery?.key),
@@ -54,6 +54,13 @@ function variantOf(definition: Case, role: Role, machine: MachineType, point: Po
       },
     }),
   };
+}
+
+/** The interval that options of the case's own ask for. */
+function given({ chardev = {} }: Point): number | undefined {
+  const { reconnect, 'reconnect-ms': ms } = chardev;
+  if (ms !== undefined) return Number(ms);
+  return reconnect === undefined ? undefined : 1000 * Number(reconnect);
 }
 
 /**

@@ -88,6 +88,8 @@ export interface Stage {
   cancelMigration(): Promise<void>;
   /** The source of a migration that completed runs on; nothing after another. */
   resumeSource(): Promise<void>;
+  /** Lets QEMU open so many more file descriptors, or as many as ever again. @throws StepFailed, OsError */
+  descriptors(spare: number | 'free'): void;
   /** Begins a phase, in which the peer leaves at a message of QEMU; without a cut it stays. */
   beginPhase(cut?: Cut): void;
   /** Ends it when all of its messages came, or the peer has left. @throws StepTimeout when the cut did not come */

@@ -30,6 +30,8 @@ export interface Point {
   memory: number;
   /** MTU of the device, where it has one. */
   mtu?: number;
+  /** Options of the chardev that QEMU may refuse, by name. */
+  chardev?: Readonly<Record<string, string>>;
   start: 'peer-first' | 'qemu-first';
   profile?: string;
   steps: readonly Step[];
@@ -75,6 +77,8 @@ export interface Variant {
   memory: number;
   /** MTU of the device, where it has one. */
   mtu?: number;
+  /** Options of the chardev that QEMU may refuse, by name. */
+  chardev?: Readonly<Record<string, string>>;
   /** Whether the peer is there before QEMU starts. */
   start: 'peer-first' | 'qemu-first';
   /** The profile that the case asks for; absent = the run's. */

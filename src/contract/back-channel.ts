@@ -12,7 +12,7 @@ type Request = EventOf<'wire.send'>;
 
 /** The requests of a session's back-end. */
 const requests = (t: Timeline, view: SessionView): Request[] =>
-  t.all('wire.send').filter(({ session, channel }) => session === view.session && channel === 'backend');
+  t.of('wire.send', view.session).filter(({ channel }) => channel === 'backend');
 
 const wantsAnswer = ({ flags }: Request): boolean => (flags & FLAG_NEED_REPLY) !== 0;
 
@@ -22,8 +22,8 @@ const mayBeAnswered = (request: Request): boolean =>
 
 /** Requests without an answer, and answers without a request. */
 function unmatched(t: Timeline, view: SessionView): Break[] {
-  const answers = t.all('wire.backend-recv').filter(({ session }) => session === view.session);
-  const closed = t.first('wire.backend-close', ({ session }) => session === view.session);
+  const answers = t.of('wire.backend-recv', view.session);
+  const closed = t.of('wire.backend-close', view.session)[0];
   const end = horizon(t).t;
   const open = requests(t, view).filter(mayBeAnswered);
   const breaks: Break[] = answers.flatMap((answer) => {

@@ -1,9 +1,9 @@
-import type { EventOf, Ms, Timeline } from '../timeline/index.js';
+import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { closedLate, type Loss, losses, sessionViews } from './sessions.js';
-import { horizon, type Span, spent } from './timing.js';
+import { horizon, outside, perTimeline, type Span, shortages, spent } from './timing.js';
 
 /** Timers of QEMU and the tester's clock round differently; measured 1000-1010 ms for 1000. */
 const EARLY_MS = 20;
@@ -30,18 +30,20 @@ function overdue(t: Timeline, from: Ms, to: Ms, interval: Ms): Ms {
 }
 
 /** When the peer listened (client role). */
-function listening(t: Timeline): Span[] {
-  return t
+const listening = perTimeline((t: Timeline): readonly Span[] =>
+  t
     .all('peer.listen')
     .filter((listen) => !listen.decoy)
-    .map((listen) => ({ from: listen.t, to: t.first('peer.unlisten', (e) => !e.decoy, listen.seq)?.t ?? t.end }));
-}
+    .map((listen) => ({ from: listen.t, to: t.first('peer.unlisten', (e) => !e.decoy, listen.seq)?.t ?? t.end })),
+);
 
-/** The parts of a span in which the peer listened. */
+/** The parts of a span in which a dial could succeed: the peer listened, and QEMU was not kept from having descriptors. */
 function listenedIn(t: Timeline, span: Span): Span[] {
-  return listening(t)
-    .map((listen) => ({ from: Math.max(listen.from, span.from), to: Math.min(listen.to, span.to) }))
-    .filter((part) => part.to > part.from);
+  const all = listening(t);
+  const parts: Span[] = [];
+  for (let i = firstIndex(all, ({ to }) => to > span.from); i < all.length && all[i]!.from < span.to; i++)
+    parts.push({ from: Math.max(all[i]!.from, span.from), to: Math.min(all[i]!.to, span.to) });
+  return parts.flatMap((part) => outside(part, shortages(t))).filter((part) => part.to > part.from);
 }
 
 /**
@@ -113,6 +115,74 @@ export const R12: Requirement = {
     }
     if (breaks.length === 0 && redials.length === 0) return notApplicable('no loss was followed long enough');
     return judged(breaks, hold(`redialled ${redials.join('; ')}; interval ${ms(interval)}`, events));
+  },
+};
+
+/** From a dial that failed to its line in the record: it is read from a pipe. Before that a line may be of the outage before. */
+const SAID_MS = 250;
+
+const REPORT = /unable to connect character device/i;
+
+/** A time without a connection: from the start of QEMU, or a loss, to its next connection. */
+interface Outage extends Span {
+  what: string;
+  seq: number;
+}
+
+function outagesOf(t: Timeline): Outage[] {
+  const spawn = t.first('qemu.spawn');
+  const end = horizon(t).t;
+  const begins = [
+    ...(spawn ? [{ t: spawn.t, seq: spawn.seq, what: 'before the first connection' }] : []),
+    ...losses(t).map(({ close, view }) => ({ t: close.t, seq: close.seq, what: `after session ${view.session}` })),
+  ];
+  return begins.map(({ t: from, seq, what }) => {
+    const open = t.first('session.open', ({ by }) => by === 'accept', seq);
+    return { from, to: Math.min(open?.t ?? Infinity, end), seq, what };
+  });
+}
+
+export const R15: Requirement = {
+  id: 'R15',
+  title: 'Dials that fail are reported once an outage',
+  sentence:
+    'A dialling QEMU reports that it cannot connect at the first dial that fails, once, and again in a later outage.',
+  level: 'should',
+  label: 'contract',
+  sources: ['qemu:chardev/char-socket.c#check_report_connect_error', 'defect:client-connect-fail-yank-abort'],
+  allowed: `One line an outage; what comes in its first ${SAID_MS} ms may be of the one before. Where one outage had its line, each later one that begins with R + ${SAID_MS} ms without a listener has one.`,
+  judge(t) {
+    const context = contextOf(t);
+    if (context?.role !== 'client' || context.reconnectMs <= 0)
+      return notApplicable('QEMU does not dial on an interval');
+    const lines = t.all('qemu.stderr').filter(({ line }) => REPORT.test(line));
+    const breaks: Break[] = [];
+    const events: number[] = [];
+    let reported = 0;
+    const all = outagesOf(t);
+    for (const [i, { from, to, seq, what }] of all.entries()) {
+      const until = Math.min(to + SAID_MS, all[i + 1]?.from ?? Infinity);
+      const own = lines.filter((line) => line.t >= from && line.t <= until);
+      const sure = own.filter((line) => line.t > from + SAID_MS + t.starved(from, line.t));
+      if (sure.length > 1)
+        breaks.push({
+          kind: 'violation',
+          seen: `${counted(sure.length, 'report')} of failed dials ${what}`,
+          events: [seq, ...sure.map((line) => line.seq)],
+        });
+      const absent = outside({ from, to }, listening(t))[0];
+      const refused = absent?.from === from && overdue(t, from, absent.to, context.reconnectMs) > SAID_MS;
+      if (refused && absent && own.length === 0 && reported > 0)
+        breaks.push({
+          kind: 'violation',
+          seen: `no report in ${ms(absent.to - from)} without a listener ${what}, as there was before`,
+          events: [seq],
+        });
+      reported += own.length;
+      events.push(...own.map((line) => line.seq));
+    }
+    if (breaks.length === 0 && reported === 0) return notApplicable('no dial was reported to fail');
+    return judged(breaks, hold(`${counted(reported, 'report')} in ${counted(all.length, 'outage')}`, events));
   },
 };
 

@@ -12,6 +12,7 @@ import { acceptedIn, periodAt } from './guest-state.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { type SessionView, servedSessions } from './sessions.js';
+import { perTimeline } from './timing.js';
 
 const net = virtioNetFeatures;
 const any = virtioFeatures;
@@ -50,13 +51,15 @@ const LOG = bit(VHOST_F_LOG_ALL);
 
 type Message = EventOf<'wire.recv'>;
 
-/** Dirty logging may be on: QEMU sent a log, or was told to migrate. */
-function logging(t: Timeline, message: Message): boolean {
-  return (
-    t.first('wire.recv', (e) => e.name === 'SET_LOG_BASE' && e.seq < message.seq) !== undefined ||
-    t.first('qmp.command', (e) => e.execute === 'migrate' && e.seq < message.seq) !== undefined
-  );
-}
+/** From which event on dirty logging may be on: QEMU sent a log, or was told to migrate. */
+const loggingFrom = perTimeline((t: Timeline): number =>
+  Math.min(
+    t.first('wire.recv', ({ name }) => name === 'SET_LOG_BASE')?.seq ?? Infinity,
+    t.first('qmp.command', ({ execute }) => execute === 'migrate')?.seq ?? Infinity,
+  ),
+);
+
+const logging = (t: Timeline, message: Message): boolean => loggingFrom(t) < message.seq;
 
 /** The features that the peer offered on the connection before a message. */
 function offered(view: SessionView, message: Message): bigint {

@@ -1,9 +1,9 @@
-import type { EventOf, Timeline } from '../timeline/index.js';
+import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning, ranToTheEnd } from './ring-spans.js';
 import { type Loss, losses, type SessionView, servedSessions, unowed } from './sessions.js';
-import { horizon } from './timing.js';
+import { horizon, perTimeline } from './timing.js';
 
 /** From the loss to the guest's link going down; measured under 20 ms. */
 const LINK_MS = 1000;
@@ -21,9 +21,16 @@ type Link = EventOf<'driver.link'>;
 
 /** The handshake that followed a loss: QEMU raises the link when it is complete. */
 function nextHandshake(t: Timeline, loss: Loss): EventOf<'wire.recv'> | undefined {
-  const completed = servedSessions(t).flatMap(({ handshake }) => handshake.complete ?? []);
-  return completed.filter((message) => message.seq > loss.close.seq).sort((a, b) => a.seq - b.seq)[0];
+  const all = completed(t);
+  return all[firstIndex(all, ({ seq }) => seq > loss.close.seq)];
 }
+
+/** The messages that completed a handshake, in order. */
+const completed = perTimeline((t: Timeline): readonly EventOf<'wire.recv'>[] =>
+  servedSessions(t)
+    .flatMap(({ handshake }) => handshake.complete ?? [])
+    .sort((a, b) => a.seq - b.seq),
+);
 
 /**
  * A loss must show as link down when QEMU had longer than the bound before the next handshake raised the link again.
@@ -63,9 +70,12 @@ function missedUps(t: Timeline): Break[] {
   });
 }
 
-/** A handshake that went wrong raises the link all the same, and is for R18 to judge: a started device tells that it ended. */
-const handshakeEnd = ({ handshake, received }: SessionView): EventOf<'wire.recv'> | undefined =>
-  handshake.complete ?? received.find(({ name }) => name === 'SET_FEATURES');
+/**
+ * A handshake that went wrong raises the link all the same, and is for R18 to judge: a started device tells that it ended. QEMU
+ * need not wait for anything at its end, so that the peer may have left the end of it unread.
+ */
+const handshakeEnd = ({ handshake, received, close }: SessionView): { t: Ms; seq: number } | undefined =>
+  handshake.complete ?? received.find(({ name }) => name === 'SET_FEATURES') ?? (close?.unread ? close : undefined);
 
 /**
  * Changes beyond those that losses and handshakes explain. They are counted over the whole run, not per loss: a change is

@@ -9,6 +9,7 @@ export {
   type TcpChardevState,
 } from './chardev.js';
 export type { BreakKind } from './judgement.js';
+export { judgedOptions, optionsRefused } from './options.js';
 export { type Outage, outages } from './outages.js';
 export { QUIT_EXIT_MS } from './process.js';
 export { judgeAll, type Result, registry } from './registry.js';

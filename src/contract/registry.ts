@@ -1,15 +1,17 @@
 import type { Timeline } from '../timeline/index.js';
 import { R37 } from './back-channel.js';
 import { M1 } from './chardev.js';
-import { R12, R13, R14 } from './client.js';
+import { R12, R13, R14, R15 } from './client.js';
 import { R23 } from './features.js';
 import { R31 } from './guest.js';
 import { R18, R21, R28 } from './handshake.js';
 import { R5 } from './leaks.js';
+import { R40 } from './memory.js';
 import { R22 } from './messages.js';
 import { R35, R39, T4 } from './migration.js';
 import { R30 } from './negotiated.js';
 import { R26 } from './notifiers.js';
+import { R10, R16, R17 } from './options.js';
 import { R1, R2, R3, R4 } from './process.js';
 import { R29 } from './refusal.js';
 import type { Judgement, Requirement } from './requirement.js';
@@ -17,6 +19,7 @@ import { R24, R38 } from './ring-base.js';
 import { R25 } from './ring-memory.js';
 import { R20, R27 } from './ring-setup.js';
 import { R6, R7, R8, R9 } from './server.js';
+import { R11, R19 } from './start-up.js';
 import { T1, T2 } from './traffic.js';
 import { T3 } from './traffic-order.js';
 import { R36 } from './wrong-answers.js';
@@ -24,12 +27,12 @@ import { R36 } from './wrong-answers.js';
 /** Every requirement, in the contract's order; then traffic and the chardev model. */
 export const registry: readonly Requirement[] = [
   ...[R1, R2, R3, R4, R5],
-  ...[R6, R7, R8, R9],
-  ...[R12, R13, R14],
-  ...[R18, R20, R21, R22],
+  ...[R6, R7, R8, R9, R10, R11],
+  ...[R12, R13, R14, R15, R16, R17],
+  ...[R18, R19, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31],
-  ...[R35, R36, R37, R38, R39],
+  ...[R35, R36, R37, R38, R39, R40],
   ...[T1, T2, T3, T4],
   M1,
 ];

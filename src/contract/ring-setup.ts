@@ -2,7 +2,7 @@ import type { EventOf, Timeline } from '../timeline/index.js';
 import { driverPeriods, freeSince, negotiatedSeq, periodAt, ringsOf } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { spansOf } from './ring-spans.js';
+import { spansIn } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { tooFewSlots } from './sufficiency.js';
 import { horizon, spent } from './timing.js';
@@ -133,7 +133,7 @@ export const R20: Requirement = {
     if (breaks.length === 0 && driven && started === 0)
       return notApplicable('no handshake was completed with a driver up');
     const what = driven ? `${counted(started, 'ring')} started in` : 'no ring was set up without a driver in';
-    const starts = sessions.flatMap((view) => t.first('ring.start', (e) => e.session === view.session)?.seq ?? []);
+    const starts = sessions.flatMap((view) => t.of('ring.start', view.session)[0]?.seq ?? []);
     return judged(breaks, hold(`${what} ${counted(sessions.length, 'session')}`, starts));
   },
 };
@@ -148,13 +148,13 @@ function disabled(t: Timeline, view: SessionView): { enabled: number; breaks: Br
     const until = Math.min(view.to, to, horizon(t).t);
     const used = new Set(ringsOf(ready).map(({ index }) => index));
     const starts = t
-      .all('ring.start')
-      .filter((e) => e.session === view.session && e.seq > negotiatedSeq(period) && e.seq < toSeq && used.has(e.ring));
+      .of('ring.start', view.session)
+      .filter((e) => e.seq > negotiatedSeq(period) && e.seq < toSeq && used.has(e.ring));
     for (const start of starts) {
       const index = start.ring;
-      const stop = t.first('ring.stop', (e) => e.session === view.session && e.ring === index, start.seq);
-      const running = spansOf(t, index).find(
-        (span) => span.session === view.session && span.toSeq > start.seq && span.fromSeq < (stop?.seq ?? Infinity),
+      const stop = t.of('ring.stop', view.session).find((e) => e.ring === index && e.seq > start.seq);
+      const running = spansIn(t, view.session).find(
+        (span) => span.ring === index && span.toSeq > start.seq && span.fromSeq < (stop?.seq ?? Infinity),
       );
       if (running) enabled++;
       else if (stuck(view)) continue;
@@ -173,8 +173,8 @@ function disabled(t: Timeline, view: SessionView): { enabled: number; breaks: Br
 /** Rings that were enabled although the driver, which is up, does not use their queue pair. */
 function unusedEnabled(t: Timeline, view: SessionView): Break[] {
   return t
-    .all('ring.enable')
-    .filter(({ session, enabled }) => session === view.session && enabled)
+    .of('ring.enable', view.session)
+    .filter(({ enabled }) => enabled)
     .flatMap(({ seq, ring }) => {
       const { ready } = periodAt(t, seq);
       if (!ready || ready.seq > seq || ring < 2 * ready.pairs) return [];

@@ -81,9 +81,14 @@ const bySession = perTimeline((t: Timeline): ReadonlyMap<number, readonly RingSp
   return map;
 });
 
+/** The stretches of all rings of one session, in the order in which they begin. */
+export function spansIn(t: Timeline, session: number): readonly RingSpan[] {
+  return bySession(t).get(session) ?? NONE;
+}
+
 /** When all rings of a driver that is up ran in this session for the first time; undefined when they never did. */
 export function allRunning(t: Timeline, view: SessionView): { t: number; seq: number } | undefined {
-  const spans = bySession(t).get(view.session) ?? NONE;
+  const spans = spansIn(t, view.session);
   for (const { ready, fromSeq, toSeq } of driverPeriods(t)) {
     if (!ready || fromSeq > view.toSeq || toSeq < view.open.seq) continue;
     const firsts = ringsOf(ready).map(({ index }) => spans.find((span) => span.ring === index && span.toSeq > fromSeq));
@@ -100,7 +105,7 @@ export function ranToTheEnd(t: Timeline, view: SessionView): boolean {
   if (!period?.ready || period.toSeq < view.toSeq) return false;
   const last = view.received.at(-1);
   if (!last || last.name === 'GET_VRING_BASE') return false;
-  const spans = (bySession(t).get(view.session) ?? NONE).filter((span) => span.toSeq > last.seq);
+  const spans = spansIn(t, view.session).filter((span) => span.toSeq > last.seq);
   const wanted = ringsOf(period.ready);
   return wanted.length > 0 && wanted.every(({ index }) => spans.some((span) => span.ring === index));
 }

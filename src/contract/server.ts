@@ -3,7 +3,7 @@ import { contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { firstWord, losses, type SessionView, servedTogether, sessionViews } from './sessions.js';
-import { horizon, type Span, START_MS, spent, uncovered } from './timing.js';
+import { horizon, outside, perTimeline, type Span, START_MS, shortages, spent, uncovered } from './timing.js';
 
 /** From the moment a connection is QEMU's to serve to its first message; measured 0.2-0.6 ms. */
 const SERVE_MS = 1000;
@@ -13,23 +13,31 @@ const SELF_DIAL_MS = 1000;
 
 const isServer = (t: Timeline): boolean => contextOf(t)?.role === 'server';
 
+/** When the last of those that were established before a session was over, by session. */
+const ahead = perTimeline((t: Timeline): ReadonlyMap<SessionView, { to: Ms; toSeq: number }> => {
+  const before = new Map<SessionView, { to: Ms; toSeq: number }>();
+  let last = { to: 0, toSeq: -1 };
+  for (const view of sessionViews(t)) {
+    before.set(view, last);
+    last = { to: Math.max(last.to, view.to), toSeq: Math.max(last.toSeq, view.toSeq) };
+  }
+  return before;
+});
+
 /** Since when a session is the one to be served: all that were established before it are over. */
-function turn(t: Timeline, view: SessionView): number {
-  const ahead = sessionViews(t).filter((other) => other.open.seq < view.open.seq);
-  return Math.max(view.open.t, ...ahead.map((other) => other.to));
-}
+const turn = (t: Timeline, view: SessionView): Ms => Math.max(view.open.t, ahead(t).get(view)!.to);
 
 /** Whether another session was open when this one was established, so that it had to wait in the backlog. */
-function waited(t: Timeline, view: SessionView): boolean {
-  return sessionViews(t).some((other) => other.open.seq < view.open.seq && other.toSeq > view.open.seq);
-}
+const waited = (t: Timeline, view: SessionView): boolean => ahead(t).get(view)!.toSeq > view.open.seq;
 
 /** A break when a session whose turn had come got no message within the bound; the wait otherwise. */
 function service(t: Timeline, view: SessionView, bound: Ms): { wait: number; overdue?: Break } {
   const from = turn(t, view);
   const first = firstWord(view);
   const end = first?.t ?? Math.min(view.to, horizon(t).t);
-  const wait = spent(t, from, Math.max(from, end));
+  // A connection takes a descriptor.
+  const free = outside({ from, to: Math.max(from, end) }, shortages(t));
+  const wait = free.reduce((sum, part) => sum + spent(t, part.from, part.to), 0);
   if (wait <= bound) return { wait };
   const what = first ? `got its first message after ${ms(wait)}` : `got no message in ${ms(wait)}`;
   const events = [view.open.seq, ...(first ? [first.seq] : view.close ? [view.close.seq] : [])];
@@ -121,7 +129,7 @@ function refused(t: Timeline): Break[] {
 
 /** QEMU let a peer connect and closed without a word. */
 function dropped(t: Timeline, view: SessionView): Break[] {
-  if (firstWord(view) || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
+  if (firstWord(view) || view.short || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
   const seen = `QEMU closed session ${view.session} without a message`;
   return [{ kind: 'violation', seen, events: [view.open.seq, view.close.seq] }];
 }

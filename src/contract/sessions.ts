@@ -2,7 +2,7 @@ import type { Event, EventOf, Ms, SessionSpan, Timeline } from '../timeline/inde
 import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '../wire/index.js';
 import { atLeast, bigIn, contextOf, numberIn } from './body.js';
 import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
-import { horizon, perTimeline, type Span, spent, uncovered } from './timing.js';
+import { horizon, merged, outside, perTimeline, type Span, shortages, spent } from './timing.js';
 
 /** One session with its messages. */
 export interface SessionView extends SessionSpan {
@@ -13,6 +13,8 @@ export interface SessionView extends SessionSpan {
   /** What the peer does wrong, or unusual, on purpose. */
   faults: readonly EventOf<'peer.fault'>[];
   handshake: Handshake;
+  /** QEMU was short of file descriptors at some time of it, by the tester's doing. */
+  short: boolean;
   /** When it ended: its close, or the end of the record. */
   to: Ms;
   toSeq: number;
@@ -32,13 +34,15 @@ export const sessionViews = perTimeline((t: Timeline): readonly SessionView[] =>
   return t.sessions.map((span) => {
     const messages = received.get(span.session) ?? [];
     const replies = (sent.get(span.session) ?? []).filter((message) => message.channel === 'reply');
+    const to = span.close?.t ?? t.end;
     return {
       ...span,
       received: messages,
       replies,
       faults: wrong.get(span.session) ?? [],
       handshake: handshakeOf(t, messages, replies),
-      to: span.close?.t ?? t.end,
+      short: shortages(t).some((shortage) => shortage.from < to && shortage.to > span.open.t),
+      to,
       toSeq: span.close?.seq ?? t.events.length,
     };
   });
@@ -112,10 +116,13 @@ export function refusal(view: SessionView): EventOf<'wire.send'> | undefined {
   return view.replies.find(({ request, body }) => !hasReply(request) && (bigIn(body, 'value') ?? 0n) !== 0n);
 }
 
-/** From where on QEMU cannot go on in a session, through no fault of its own: a spoilt or refused message, or no answer. */
-export function stuck(view: SessionView): Event | undefined {
-  const spoilt = view.faults.find(({ spoils }) => spoils !== undefined && spoils !== 'channel');
-  return spoilt ?? refusal(view) ?? unanswered(view);
+/**
+ * Whether QEMU may have been unable to go on in a session, through no fault of its own: a spoilt or refused message, no answer,
+ * or no descriptors.
+ */
+export function stuck(view: SessionView): boolean {
+  const spoilt = view.faults.some(({ spoils }) => spoils !== undefined && spoils !== 'channel');
+  return spoilt || refusal(view) !== undefined || unanswered(view) !== undefined || view.short;
 }
 
 /** When a message was held up by its peer, which dealt with it late. */
@@ -145,9 +152,11 @@ export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionV
     .sort((a, b) => a.from - b.from),
 );
 
+const owedSpans = perTimeline((t: Timeline): readonly Span[] => merged(owed(t)));
+
 /** How long a wait of QEMU's took, less what the machine took and the time in which a peer kept QEMU waiting. */
 export function unowed(t: Timeline, from: Ms, to: Ms): Ms {
-  return uncovered({ from, to: Math.max(from, to) }, owed(t)).reduce(
+  return outside({ from, to: Math.max(from, to) }, owedSpans(t)).reduce(
     (sum, part) => sum + spent(t, part.from, part.to),
     0,
   );

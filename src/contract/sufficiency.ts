@@ -14,6 +14,7 @@ import { FORWARDED } from './features.js';
 import { periodAt } from './guest-state.js';
 import { allRunning } from './ring-spans.js';
 import { type SessionView, servedSessions, stuck } from './sessions.js';
+import { perTimeline } from './timing.js';
 
 /** What a back-end lacks. `seq` is the answer that tells it. */
 export interface Lack {
@@ -82,20 +83,29 @@ function slots(view: SessionView): Answer | undefined {
   return protocol(view, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? answer(view, 'GET_MAX_MEM_SLOTS') : undefined;
 }
 
-/** The most regions that QEMU gave to one of these back-ends. */
-function regionsIn(views: readonly SessionView[]): number {
-  const counts = views.map(({ received }) => {
-    const named = (wanted: string) => received.filter(({ name }) => name === wanted);
-    const tables = named('SET_MEM_TABLE').map(({ body }) => listIn(body, 'regions').length);
-    return Math.max(0, named('ADD_MEM_REG').length - named('REM_MEM_REG').length, ...tables);
-  });
-  return Math.max(0, ...counts);
+/** The most regions that QEMU gave to the back-end of each session. */
+const regions = perTimeline(
+  (t: Timeline): ReadonlyMap<SessionView, number> =>
+    new Map(
+      servedSessions(t).map((view) => {
+        const named = (wanted: string) => view.received.filter(({ name }) => name === wanted);
+        const tables = named('SET_MEM_TABLE').map(({ body }) => listIn(body, 'regions').length);
+        return [view, Math.max(0, named('ADD_MEM_REG').length - named('REM_MEM_REG').length, ...tables)];
+      }),
+    ),
+);
+
+/** The most regions that QEMU gave to one back-end whose session ended before an event. */
+function mostRegions(t: Timeline, beforeSeq = Infinity): number {
+  let most = 0;
+  for (const [view, count] of regions(t)) if (count > most && view.toSeq < beforeSeq) most = count;
+  return most;
 }
 
 /** Too few slots for the regions that QEMU had for a back-end before, which it therefore knows of. */
 function lackingSlots(t: Timeline, view: SessionView): Lack | undefined {
   const told = slots(view);
-  const wanted = regionsIn(servedSessions(t).filter((other) => other.toSeq < view.toSeq));
+  const wanted = told ? mostRegions(t, view.toSeq) : 0;
   if (!told || told.value >= BigInt(wanted)) return undefined;
   return { what: `has ${told.value} of ${wanted} memory slots`, seq: told.seq };
 }
@@ -103,7 +113,7 @@ function lackingSlots(t: Timeline, view: SessionView): Lack | undefined {
 /** Whether the back-end of a session cannot hold the memory that the machine has, known to QEMU or not: no ring can run. */
 export function tooFewSlots(t: Timeline, view: SessionView): boolean {
   const told = slots(view);
-  return told !== undefined && told.value < BigInt(regionsIn(servedSessions(t)));
+  return told !== undefined && told.value < BigInt(mostRegions(t));
 }
 
 /** What the back-end of a session certainly lacks: QEMU must not start it. */
@@ -137,12 +147,14 @@ function acceptedBefore(t: Timeline, view: SessionView, features: bigint): boole
   );
 }
 
+const allSlots = perTimeline(
+  (t: Timeline): ReadonlyMap<SessionView, bigint> =>
+    new Map(servedSessions(t).map((view) => [view, slots(view)?.value ?? BASELINE_SLOTS])),
+);
+
 /** "This limit should never decrease" (vhost_user_backend_init). */
 function mostSlotsBefore(t: Timeline, view: SessionView): bigint {
-  return servedSessions(t)
-    .filter((other: SessionView) => other.toSeq < view.toSeq)
-    .reduce((most, other) => {
-      const told = slots(other)?.value ?? BASELINE_SLOTS;
-      return told > most ? told : most;
-    }, 0n);
+  let most = 0n;
+  for (const [other, told] of allSlots(t)) if (told > most && other.toSeq < view.toSeq) most = told;
+  return most;
 }

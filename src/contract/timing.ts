@@ -1,4 +1,4 @@
-import type { Ms, Timeline } from '../timeline/index.js';
+import { firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 
 /** A stretch of time. */
 export interface Span {
@@ -27,36 +27,6 @@ export function spent(t: Timeline, from: Ms, to: Ms): Ms {
   return Math.min(wait, Math.max(0, wait - t.starved(from, to), RAN_COUNTS * t.ran(from, to)));
 }
 
-/** Until when QEMU is expected to behave as a running QEMU: the `quit` command, its death, or the end of the record. */
-export function horizon(t: Timeline): { t: Ms; seq: number } {
-  const quit = t.first('qmp.command', (command) => command.execute === 'quit');
-  const exit = t.first('qemu.exit');
-  const ends = [{ t: t.end, seq: t.events.length }];
-  if (quit) ends.push({ t: quit.t, seq: quit.seq });
-  if (exit) ends.push({ t: exit.asked === undefined ? exit.t - DEATH_MS : exit.t, seq: exit.seq });
-  return ends.reduce((a, b) => (b.t < a.t ? b : a));
-}
-
-/** The parts of `span` that no cover overlaps, in order. */
-export function uncovered(span: Span, covers: readonly Span[]): Span[] {
-  const parts: Span[] = [];
-  let from = span.from;
-  // Sorted already, as a rule; then this is cheap.
-  for (const cover of covers.toSorted((a, b) => a.from - b.from)) {
-    if (cover.to <= from) continue;
-    if (cover.from >= span.to) break;
-    if (cover.from > from) parts.push({ from, to: cover.from });
-    from = cover.to;
-  }
-  if (from < span.to) parts.push({ from, to: span.to });
-  return parts;
-}
-
-/** Whether one of the spans contains the whole of `from`..`to`. */
-export function within(spans: readonly Span[], from: Ms, to: Ms): boolean {
-  return spans.some((span) => span.from <= from && span.to >= to);
-}
-
 /** Computes once per timeline: all judges look at the same one. */
 export function perTimeline<T>(compute: (t: Timeline) => T): (t: Timeline) => T {
   const known = new WeakMap<Timeline, { value: T }>();
@@ -68,4 +38,54 @@ export function perTimeline<T>(compute: (t: Timeline) => T): (t: Timeline) => T 
     }
     return entry.value;
   };
+}
+
+/** Until when QEMU is expected to behave as a running QEMU: the `quit` command, its death, or the end of the record. */
+export const horizon = perTimeline((t: Timeline): { t: Ms; seq: number } => {
+  const quit = t.first('qmp.command', (command) => command.execute === 'quit');
+  const exit = t.first('qemu.exit');
+  const ends = [{ t: t.end, seq: t.events.length }];
+  if (quit) ends.push({ t: quit.t, seq: quit.seq });
+  if (exit) ends.push({ t: exit.asked === undefined ? exit.t - DEATH_MS : exit.t, seq: exit.seq });
+  return ends.reduce((a, b) => (b.t < a.t ? b : a));
+});
+
+/** The parts of `span` that no cover overlaps, in order. */
+export const uncovered = (span: Span, covers: readonly Span[]): Span[] => outside(span, merged(covers));
+
+/** The same stretches of time without overlaps, in order. */
+export function merged(spans: readonly Span[]): Span[] {
+  const whole: Span[] = [];
+  for (const { from, to } of spans.toSorted((a, b) => a.from - b.from)) {
+    const last = whole.at(-1);
+    if (last && from <= last.to) last.to = Math.max(last.to, to);
+    else whole.push({ from, to });
+  }
+  return whole;
+}
+
+/** When QEMU was short of file descriptors by the tester's doing, in order: Infinity as the end of what was not lifted. */
+export const shortages = perTimeline((t: Timeline): readonly Span[] => {
+  const limits = t.all('qemu.descriptors');
+  return limits.flatMap(({ t: from, spare }, i) =>
+    spare === undefined ? [] : [{ from, to: limits[i + 1]?.t ?? Infinity }],
+  );
+});
+
+/** The parts of `span` that none of the covers overlaps, which are merged(): found by halving, as they may be many. */
+export function outside(span: Span, covers: readonly Span[]): Span[] {
+  const first = firstIndex(covers, (cover) => cover.to > span.from);
+  const parts: Span[] = [];
+  let { from } = span;
+  for (let i = first; i < covers.length && covers[i]!.from < span.to; i++) {
+    if (covers[i]!.from > from) parts.push({ from, to: covers[i]!.from });
+    from = covers[i]!.to;
+  }
+  if (from < span.to) parts.push({ from, to: span.to });
+  return parts;
+}
+
+/** Whether one of the spans contains the whole of `from`..`to`. */
+export function within(spans: readonly Span[], from: Ms, to: Ms): boolean {
+  return spans.some((span) => span.from <= from && span.to >= to);
 }

@@ -5,16 +5,19 @@
 export { closeFd, dupFd, memfd, socketPair } from './descriptor.js';
 export { OsError } from './error.js';
 export { EventFd } from './eventfd.js';
+export { limitDescriptors } from './limits.js';
 export { type Listener, type ListenOptions, listenUnix } from './listener.js';
 export type { Received } from './message.js';
 export { type ErrorHandler, type Interest, type Poller, poller, type Readiness, type Watch } from './poller.js';
 export {
   countFds,
   countThreads,
+  listFds,
   type MainThreadTimes,
+  type Memory,
   mainThreadTimes,
+  memoryOf,
   parseUnixSockets,
-  peakMemory,
   processCmdline,
   type UnixSocket,
   unixSockets,

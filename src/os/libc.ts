@@ -58,6 +58,9 @@ export const libc = {
     (at: bigint, length: bigint, prot: number, flags: number, fd: number, offset: bigint) => number | bigint
   >('uint64_t mmap(uint64_t, size_t, int, int, int, int64_t)'),
   munmap: declare<(at: Address, length: bigint) => number>('int munmap(uint64_t, size_t)'),
+  prlimit: declare<(pid: number, resource: number, given: Address, found: Address) => number>(
+    'int prlimit(int, int, uint64_t, uint64_t)',
+  ),
   sysconf: declare<(name: number) => number>('long sysconf(int)'),
   processVmReadv: declare<ProcessVm>(
     'intptr_t process_vm_readv(int, uint64_t, unsigned long, uint64_t, unsigned long, unsigned long)',

@@ -2,9 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** Open file descriptors of a process; undefined when it is gone or not ours to look at. */
 export function countFds(pid: number): number | undefined {
-  const fds = orNothing(() => readdirSync(`/proc/${pid}/fd`).length);
+  const fds = listFds(pid)?.length;
   // Looking at ourselves takes one.
   return fds !== undefined && pid === process.pid ? fds - 1 : fds;
+}
+
+/** Their numbers; of ourselves the one that it takes to look is among them. */
+export function listFds(pid: number): number[] | undefined {
+  return orNothing(() => readdirSync(`/proc/${pid}/fd`).map(Number));
 }
 
 /** Threads of a process; undefined when it is gone. */
@@ -12,10 +17,21 @@ export function countThreads(pid: number): number | undefined {
   return orNothing(() => readdirSync(`/proc/${pid}/task`).length);
 }
 
-/** The most virtual memory in bytes that a process ever had (VmPeak of proc_pid_status(5)); undefined when it is gone. */
-export function peakMemory(pid: number): number | undefined {
-  const [, kib] = orNothing(() => readFileSync(`/proc/${pid}/status`, 'latin1'))?.match(/^VmPeak:\s+(\d+) kB$/m) ?? [];
-  return kib === undefined ? undefined : Number(kib) * 1024;
+/** What a process has of memory, in bytes. */
+export interface Memory {
+  /** The most virtual memory that it ever had. */
+  peak: number;
+  /** What of its own memory, which no file and nobody else has, is resident: heap, stacks. Pages that are swapped out are not. */
+  anonymous: number;
+}
+
+/** By VmPeak and RssAnon of proc_pid_status(5); undefined when the process is gone, or a zombie. */
+export function memoryOf(pid: number): Memory | undefined {
+  const status = orNothing(() => readFileSync(`/proc/${pid}/status`, 'latin1'));
+  const kib = (name: string) => status?.match(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm'))?.[1];
+  const [peak, anonymous] = [kib('VmPeak'), kib('RssAnon')];
+  if (peak === undefined || anonymous === undefined) return undefined;
+  return { peak: Number(peak) * 1024, anonymous: Number(anonymous) * 1024 };
 }
 
 /** Milliseconds in all of a process's main thread. */

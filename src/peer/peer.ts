@@ -147,9 +147,14 @@ export class Peer {
     this.#extras.push(this.#open(await this.#dial(), 'dial', true));
   }
 
-  /** Ends the other clients. */
-  closeExtras(): void {
-    for (const session of [...this.#extras]) session.leave('close');
+  /** How many other clients there are. */
+  get waiting(): number {
+    return this.#extras.length;
+  }
+
+  /** Ends the other clients, or the one that came last. */
+  closeExtras(which: 'all' | 'last' = 'all'): void {
+    for (const session of this.#extras.slice(which === 'all' ? 0 : -1)) session.leave('close');
   }
 
   /** Leaves for good: closes everything and removes its own path. */

@@ -33,6 +33,8 @@ export interface CommandLineOptions {
   reconnectMs: number;
   /** vhost-user's socket: QEMU's own (server), or the peer's (client). */
   socketPath: string;
+  /** Options of the chardev in place of those that the role asks for, or beside them; their names as they are. */
+  chardev?: Readonly<Record<string, string>>;
   /** Sockets of ours that QEMU dials at its start. */
   qmpPath: string;
   qtestPath: string;
@@ -88,13 +90,17 @@ export function commandLine(options: CommandLineOptions): string[] {
 }
 
 /**
- * The option that sets a client's retry interval on this binary, e.g. `reconnect=1`; undefined for 0: never.
+ * The option that sets a client's retry interval on this binary, e.g. `reconnect=1`; none for 0: never, nor where one is given.
  * @throws QemuError ERR_QEMU_UNSUPPORTED when the binary counts in seconds and the interval is no whole number of them
  */
-function reconnectOption(facts: QemuFacts, reconnectMs: number): string | undefined {
-  if (reconnectMs === 0) return undefined;
-  if (facts.reconnectOption === 'reconnect-ms') return `reconnect-ms=${reconnectMs}`;
-  if (reconnectMs % 1000 === 0) return `reconnect=${reconnectMs / 1000}`;
+function reconnectOption(
+  facts: QemuFacts,
+  reconnectMs: number,
+  given: Readonly<Record<string, string>>,
+): Record<string, string> {
+  if (reconnectMs === 0 || 'reconnect' in given || 'reconnect-ms' in given) return {};
+  if (facts.reconnectOption === 'reconnect-ms') return { 'reconnect-ms': `${reconnectMs}` };
+  if (reconnectMs % 1000 === 0) return { reconnect: `${reconnectMs / 1000}` };
   throw unsupported(
     facts,
     `a retry interval of ${reconnectMs} ms`,
@@ -115,11 +121,10 @@ function accelerator(facts: QemuFacts, choice: AccelChoice): string {
   return chosen === 'tcg' ? 'tcg,tb-size=1' : chosen;
 }
 
-function chardev({ facts, role, reconnectMs, socketPath }: CommandLineOptions): string {
-  const socket = `socket,id=${CHARDEV_ID},path=${quote(socketPath)}`;
-  if (role === 'server') return `${socket},server=on,wait=off`;
-  const reconnect = reconnectOption(facts, reconnectMs);
-  return reconnect === undefined ? socket : `${socket},${reconnect}`;
+function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: CommandLineOptions): string {
+  const usual = role === 'server' ? { server: 'on', wait: 'off' } : reconnectOption(facts, reconnectMs, given);
+  const options = Object.entries({ id: CHARDEV_ID, path: socketPath, ...usual, ...given });
+  return ['socket', ...options.map(([name, value]) => `${name}=${quote(value)}`)].join();
 }
 
 function device({ facts, machine, queuePairs, ring, mtu }: CommandLineOptions): string[] {

@@ -12,6 +12,8 @@ export interface QemuFacts {
   accelerators: ReadonlySet<Accelerator>;
   /** The chardev option that sets the retry interval: seconds, or milliseconds (from 9.2; alone from 10.2). */
   reconnectOption: 'reconnect' | 'reconnect-ms';
+  /** Every option of -chardev that the binary lists (query-command-line-options), of whatever kind of chardev. */
+  chardevOptions: ReadonlySet<string>;
   /** Which of the device and object types that a command line needs are there. */
   types: ReadonlySet<NeededType>;
   /** Whether the qtest server (not the accelerator) is there. */

@@ -80,6 +80,7 @@ async function ask(qemu: QemuProcess): Promise<Omit<QemuFacts, 'path' | 'version
     machines: new Set(machines.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias]))),
     accelerators: new Set(await filter(accelerators, (name) => hasType(qmp, `${name}-accel`))),
     types: new Set(await filter(neededTypes, (type) => hasType(qmp, type))),
+    chardevOptions: new Set(options),
     reconnectOption: options.includes('reconnect-ms') ? 'reconnect-ms' : 'reconnect',
     // The qtest server became an object in 6.0; before, it was always there.
     qtest: !atLeast({ version }, 6, 0) || (await hasType(qmp, 'qtest')),

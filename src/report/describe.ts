@@ -117,6 +117,10 @@ function text(event: Event): string {
       const how = event.signal ? `killed by ${event.signal}` : `exit code ${event.code}`;
       return `QEMU ends: ${how}${event.asked ? ` (asked to by ${event.asked})` : ' (unasked)'}`;
     }
+    case 'qemu.descriptors':
+      return event.spare === undefined
+        ? 'QEMU can open descriptors again'
+        : `QEMU can open ${plural(event.spare, 'descriptor')} more, numbers below ${event.limit}`;
     case 'qemu.stderr':
       return `stderr: ${event.line}`;
     case 'qemu.post-mortem': {

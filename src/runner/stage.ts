@@ -12,9 +12,9 @@ import {
   type Variant,
   verbs,
 } from '../cases/index.js';
-import { spent } from '../contract/index.js';
+import { judgedOptions, optionsRefused, spent } from '../contract/index.js';
 import { Driver, DriverError, type StartChoice } from '../driver/index.js';
-import { listenUnix, OsError } from '../os/index.js';
+import { limitDescriptors, listenUnix, listFds, OsError } from '../os/index.js';
 import { type Cut, cutText, Peer, PeerError, type Profile } from '../peer/index.js';
 import {
   type AccelChoice,
@@ -35,8 +35,11 @@ import { Migration } from './migration.js';
 /** How long a step waits for its event. Longer than any bound of the contract, so that a late event is still seen. */
 const STEP_DEADLINE_MS: Ms = 10_000;
 
-/** A step that the machine kept waiting gets the time on top, up to so many deadlines in all. */
-const LONGEST_STEP = 4;
+/**
+ * A step that the machine kept waiting gets the time on top, up to so many deadlines in all: at a load of 25 on two cores,
+ * where one of twelve who want a CPU has one, the start of a driver missed four.
+ */
+const LONGEST_STEP = 12;
 
 /** Less is not worth another wait. */
 const WORTH_WAITING_MS: Ms = 50;
@@ -86,6 +89,8 @@ export class VariantStage implements Stage {
   #interrupted: Promise<never>;
   #interrupt = () => {};
   #burst = 0;
+  /** QEMU's own limit of descriptors, while another is in force. */
+  #usualLimit: number | undefined;
   /** The cut of the phase under way, if there is one. */
   #cut: Cut | undefined;
   #migration: Migration | undefined;
@@ -108,6 +113,7 @@ export class VariantStage implements Stage {
       memory: variant.memory,
       ...(variant.mtu === undefined ? {} : { mtu: variant.mtu }),
       reconnectMs: variant.reconnectMs,
+      ...(variant.chardev ? { chardev: variant.chardev } : {}),
       socketPath: this.#socketPath,
       qmpPath: join(dir, 'qmp.sock'),
       qtestPath: join(dir, 'qtest.sock'),
@@ -127,6 +133,7 @@ export class VariantStage implements Stage {
       memory: variant.memory,
       reconnectMs: variant.role === 'client' ? variant.reconnectMs : 0,
       socketPath: this.#socketPath,
+      ...(variant.chardev ? { chardev: { options: { ...variant.chardev }, known: judged(facts) } } : {}),
       qemu: { version: facts.version, argv: [facts.path, ...this.#argv] },
       tester: options.testerVersion,
       startedAt: new Date().toISOString(),
@@ -172,7 +179,7 @@ export class VariantStage implements Stage {
       return undefined;
     } catch (error) {
       // The schedule may go on past a quit that it sent; it ends with QEMU.
-      if (error instanceof QemuGone && this.#quitSent) return undefined;
+      if (error instanceof QemuGone && (this.#quitSent || (await this.#optionsRefused()))) return undefined;
       if (error instanceof QemuGone) return new StepFailed(await this.#lastWords());
       const known = [CutOff, StepTimeout, StepFailed, QemuError, DriverError, PeerError, OsError];
       if (known.some((kind) => error instanceof kind)) return error as Error;
@@ -254,6 +261,7 @@ export class VariantStage implements Stage {
     this.#migration?.release();
     if (!this.#quitSent) await this.#unlessGone(this.sample());
     if (this.#gone || this.starting) return;
+    if (this.#usualLimit !== undefined) this.descriptors('free');
     this.sendQuit();
     // A QEMU that waits for a silent peer sees the quit only once that is gone.
     if (this.peer.session?.keepsWaiting) await this.peer.leave('close');
@@ -515,6 +523,26 @@ export class VariantStage implements Stage {
     this.#running().quit();
   }
 
+  descriptors(spare: number | 'free'): void {
+    const { pid } = this.#running();
+    const usual = this.#usualLimit;
+    if (spare === 'free') {
+      if (usual === undefined) throw new StepFailed('the descriptors are free already');
+      limitDescriptors(pid, usual);
+      this.#usualLimit = undefined;
+      this.recorder.record({ type: 'qemu.descriptors', limit: usual });
+      return;
+    }
+    const taken = new Set(listFds(pid));
+    if (usual !== undefined || taken.size === 0)
+      throw new StepFailed('the descriptors are limited already, or QEMU is gone');
+    // The lowest free number is always the next; the first one beyond those that are spared is the limit.
+    let limit = 0;
+    for (let free = 0; taken.has(limit) || free < spare; limit++) if (!taken.has(limit)) free++;
+    this.recorder.record({ type: 'qemu.descriptors', spare, limit });
+    this.#usualLimit = limitDescriptors(pid, limit);
+  }
+
   beginPhase(cut?: Cut): void {
     this.#cut = cut;
     if (cut) this.peer.arm(cut);
@@ -592,6 +620,13 @@ export class VariantStage implements Stage {
       stand(false);
       this.recorder.record({ type: 'peer.unlisten', path, removed: true, decoy: true });
     }
+  }
+
+  /** QEMU did not take options that a case gives to see what it makes of them. Its words may come after its end. */
+  async #optionsRefused(): Promise<boolean> {
+    if (this.variant.chardev === undefined) return false;
+    await this.#qemu?.settled;
+    return optionsRefused(this.recorder.timeline()) !== undefined;
   }
 
   /** Whether the driver reached DRIVER_OK and did not reset the device since. */
@@ -683,6 +718,9 @@ export class VariantStage implements Stage {
     }
   }
 }
+
+/** The options of the chardev that requirements are about, as far as the binary lists them. */
+const judged = (facts: QemuFacts): string[] => judgedOptions.filter((name) => facts.chardevOptions.has(name));
 
 /** The deadline came first. */
 const LATE = Symbol('late');

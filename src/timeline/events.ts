@@ -38,6 +38,11 @@ export interface RunBegin {
   /** The configured reconnect interval; 0 = never. Only a `client` has one. */
   reconnectMs: Ms;
   socketPath: string;
+  /**
+   * Options of the chardev that the case gives, which QEMU may refuse, and which of all that can be given here the binary
+   * lists. Absent where there are none.
+   */
+  chardev?: { options: Record<string, string>; known: string[] };
   /** QEMU's version is `major.minor.micro`; argv[0] is the binary. */
   qemu: { version: string; argv: string[] };
   tester: string;
@@ -416,6 +421,18 @@ export interface QemuExit {
   asked?: 'quit' | 'kill';
 }
 
+/**
+ * How far QEMU's numbers of file descriptors may go was limited, or the limit is lifted. Recorded before the one and after the
+ * other, so that nothing that the shortage does lies outside.
+ */
+export interface QemuDescriptors {
+  type: 'qemu.descriptors';
+  /** So many more can be opened; absent where the limit is lifted. */
+  spare?: number;
+  /** Every new number must be less. */
+  limit: number;
+}
+
 /** One line of QEMU's stderr. */
 export interface QemuStderr {
   type: 'qemu.stderr';
@@ -582,6 +599,8 @@ export interface ProcSample {
   threads: number;
   /** The most virtual memory in bytes that it ever had; read when settled. */
   peak?: number;
+  /** Its own resident memory in bytes (RssAnon of proc_pid_status(5)); read when settled. */
+  anonymous?: number;
   /** Read when what the schedule waited for was there: nothing of a handshake or ring start is under way. */
   settled?: true;
 }
@@ -638,6 +657,7 @@ export type EventBody =
   | QemuSpawn
   | QemuExit
   | QemuStderr
+  | QemuDescriptors
   | QemuPostMortem
   | QmpReady
   | QmpCommand

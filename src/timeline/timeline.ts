@@ -1,9 +1,13 @@
 import type { Event, EventOf, EventType, Ms, RunBegin } from './events.js';
 
+/** The types of events that happen on a session. */
+type SessionEventType = { [T in EventType]: EventOf<T> extends { session: number } ? T : never }[EventType];
+
 /** A finished (or stored) list of events with the queries that judges share. Immutable. */
 export class Timeline {
   readonly events: readonly Event[];
   readonly #byType = new Map<EventType, Event[]>();
+  readonly #bySession = new Map<EventType, Map<number, Event[]>>();
 
   /** @param events in recorded order: `seq` rising, `t` not falling. */
   constructor(events: readonly Event[]) {
@@ -32,20 +36,40 @@ export class Timeline {
     return (this.#byType.get(type) ?? []) as EventOf<T>[];
   }
 
+  /** All events of one type on one session, in order. */
+  of<T extends SessionEventType>(type: T, session: number): readonly EventOf<T>[] {
+    let groups = this.#bySession.get(type);
+    if (!groups) {
+      groups = new Map();
+      this.#bySession.set(type, groups);
+      for (const event of this.all(type) as readonly (Event & { session: number })[]) {
+        const group = groups.get(event.session);
+        if (group) group.push(event);
+        else groups.set(event.session, [event]);
+      }
+    }
+    return (groups.get(session) ?? []) as EventOf<T>[];
+  }
+
   /** The first event of a type that satisfies `test`, optionally only after event number `afterSeq`. */
   first<T extends EventType>(type: T, test: (event: EventOf<T>) => boolean = () => true, afterSeq = -1) {
-    return this.all(type).find((event) => event.seq > afterSeq && test(event));
+    const list = this.all(type);
+    for (let i = firstIndex(list, ({ seq }) => seq > afterSeq); i < list.length; i++)
+      if (test(list[i]!)) return list[i];
+    return undefined;
   }
 
   /** The last event of a type that satisfies `test`, optionally only before event number `beforeSeq`. */
   last<T extends EventType>(type: T, test: (event: EventOf<T>) => boolean = () => true, beforeSeq = Infinity) {
-    return this.all(type).findLast((event) => event.seq < beforeSeq && test(event));
+    const list = this.all(type);
+    for (let i = firstIndex(list, ({ seq }) => seq >= beforeSeq) - 1; i >= 0; i--) if (test(list[i]!)) return list[i];
+    return undefined;
   }
 
   /** The sessions with their open and close events, in the order of opening. */
   get sessions(): readonly SessionSpan[] {
     return this.all('session.open').map((open) => {
-      const close = this.first('session.close', (event) => event.session === open.session, open.seq);
+      const close = this.of('session.close', open.session).find(({ seq }) => seq > open.seq);
       return close ? { session: open.session, open, close } : { session: open.session, open };
     });
   }
@@ -57,21 +81,33 @@ export class Timeline {
    */
   starved(from: Ms, to: Ms): Ms {
     const list = this.all('pace');
-    const first = Math.max(0, list.findLastIndex((e) => e.t <= from) + 1);
-    const after = list.findIndex((e) => e.t >= to);
     let sum = 0;
-    for (let i = first; i <= (after < 0 ? list.length - 1 : after); i++) {
+    for (let i = firstIndex(list, (e) => e.t > from); i < list.length; i++) {
       const [before, now] = [list[i - 1] ?? { t: 0, lag: 0, delay: 0 }, list[i]!];
       sum += Math.min(now.t - before.t, now.lag + now.delay - before.lag - before.delay);
+      if (now.t >= to) break;
     }
     return sum;
   }
 
   /** CPU time that QEMU's main thread certainly had between two moments: between the samples within. */
   ran(from: Ms, to: Ms): Ms {
-    const list = this.all('pace').filter((e) => e.t >= from && e.t <= to);
-    return Math.max(0, (list.at(-1)?.ran ?? 0) - (list[0]?.ran ?? 0));
+    const list = this.all('pace');
+    const first = firstIndex(list, (e) => e.t >= from);
+    const last = firstIndex(list, (e) => e.t > to) - 1;
+    return first > last ? 0 : Math.max(0, (list[last]!.ran ?? 0) - (list[first]!.ran ?? 0));
   }
+}
+
+/** The index of the first item that passes, where no item after it fails: found by halving, as timelines are long. */
+export function firstIndex<T>(list: readonly T[], passes: (item: T) => boolean): number {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (passes(list[middle]!)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** One connection; `close` is absent when it was still open at the end. */

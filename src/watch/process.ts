@@ -1,4 +1,4 @@
-import { countFds, countThreads, mainThreadTimes, peakMemory } from '../os/index.js';
+import { countFds, countThreads, mainThreadTimes, memoryOf } from '../os/index.js';
 import type { Recorder } from '../timeline/index.js';
 import { lagMeter } from './lag.js';
 
@@ -26,14 +26,12 @@ export class ProcessWatch {
     const threads = countThreads(this.pid);
     if (fds === undefined || threads === undefined) return;
     const last = this.recorder.latest('proc.sample');
-    const peak = settled ? peakMemory(this.pid) : undefined;
     if (settled || last?.fds !== fds || last.threads !== threads)
       this.recorder.record({
         type: 'proc.sample',
         fds,
         threads,
-        ...(peak === undefined ? {} : { peak }),
-        ...(settled ? { settled } : {}),
+        ...(settled ? { ...memoryOf(this.pid), settled } : {}),
       });
   }
 

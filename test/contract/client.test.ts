@@ -6,6 +6,48 @@ const good = client();
 const loss = good.find('session.close');
 const redial = good.find('session.open', ({ session }) => session === 2);
 
+/** Two outages of more than an interval without a listener. */
+const outages = client({ away: [2900, 2900] });
+const losses = [0, 1].map((nth) => outages.find('session.close', ({ by }) => by === 'peer', nth).t);
+const report = (t: number) =>
+  ({ t, type: 'qemu.stderr', line: 'Unable to connect character device c0: Connection refused' }) as const;
+
+describe('R15 dials that fail are reported once an outage', () => {
+  const both = outages.plus(...losses.map((t) => report(t + 1001)));
+  it('holds for one report in each outage', () => expectHold('R15', both, /2 reports in 3 outages/));
+  it('breaks when every dial is reported', () =>
+    expectBreak('R15', both.plus(report(losses[0]! + 2002)), 'violation', /2 reports of failed dials after session 1/));
+  it('breaks when a later outage has no report', () =>
+    expectBreak(
+      'R15',
+      outages.plus(report(losses[0]! + 1001)),
+      'violation',
+      /no report in 2[89]\d\d ms .* after session 2/,
+    ));
+  it('takes a line that is read late for one of the outage before', () => {
+    const late = client({ away: [2900, 200] });
+    const second = late.find('session.close', ({ by }) => by === 'peer', 1).t;
+    expectHold('R15', late.plus(report(losses[0]! + 1001), report(second + 100), report(second + 900)));
+  });
+  it('says nothing without a report, or for a server', () => {
+    expectNotApplicable('R15', outages);
+    expectNotApplicable('R15', server().plus(report(100)));
+  });
+});
+
+describe('a shortage of descriptors', () => {
+  const gone = good.only((e) => e.t < redial.t).plus({ t: redial.t + 3000, type: 'run.end' });
+  const short = (to: number) =>
+    gone.plus(
+      { t: loss.t + 10, type: 'qemu.descriptors', spare: 0, limit: 20 },
+      { t: to, type: 'qemu.descriptors', limit: 1024 },
+    );
+  it('excuses a client for as long as it lasts', () => {
+    expectNotApplicable('R12', short(redial.t + 2900));
+    expectBreak('R12', short(redial.t), 'violation', /no connection in 3000 ms of listening/);
+  });
+});
+
 describe('R12 a dialling QEMU comes back in time', () => {
   it('holds when it redials on its interval', () =>
     expectHold(

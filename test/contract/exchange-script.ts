@@ -101,10 +101,12 @@ export class Exchange {
     return this;
   }
 
-  enable(): this {
+  /** @param pairs that are in use */
+  enable(pairs = this.o.pairs): this {
     for (const index of this.rings) {
-      this.recv('SET_VRING_ENABLE', { index, num: 1 });
-      this.tape.add({ type: 'ring.enable', session: this.session, ring: index, enabled: true });
+      const enabled = index < 2 * pairs;
+      this.recv('SET_VRING_ENABLE', { index, num: enabled ? 1 : 0 });
+      if (enabled) this.tape.add({ type: 'ring.enable', session: this.session, ring: index, enabled });
     }
     return this;
   }

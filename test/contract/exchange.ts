@@ -33,7 +33,7 @@ function run(role: Role, setting: Setting): Story {
   tape.wait(12).add({ type: 'qmp.ready' });
   const ready = tape.now;
   tape.add({ type: 'chardev.state', connected: true, means: 'qom' });
-  x.enable();
+  x.enable(1);
   if (o.driver === 'linux') x.startDriver().traffic();
   tape.wait(300).add({ type: 'proc.sample', fds: 30, threads: 4, settled: true }).wait(300);
   for (const away of o.away) {

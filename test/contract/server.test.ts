@@ -61,6 +61,22 @@ describe('R6 one connection at a time', () => {
   });
 });
 
+describe('a shortage of descriptors', () => {
+  const lost = server({ away: [100] });
+  const returned = lost.find('session.open', ({ session }) => session === 2);
+  const late = lost.stretch(returned.t + 0.05, 3000);
+  const short = (to: number) =>
+    late.plus(
+      { t: returned.t - 50, type: 'qemu.descriptors', spare: 0, limit: 20 },
+      { t: to, type: 'qemu.descriptors', limit: 1024 },
+    );
+  it('excuses a listener for as long as it lasts', () => {
+    expectBreak('R7', late, 'violation', /session 2 got its first message after 3\d\d\d ms/);
+    expectHold('R7', short(returned.t + 2900));
+    expectBreak('R7', short(returned.t + 1000), 'violation', /session 2 got its first message after 2\d\d\d ms/);
+  });
+});
+
 describe('R7 the listener is back at once', () => {
   it('holds when the first peer and returns are served', () => {
     expectHold('R7', good, /first peer and 1 return, first message after at most 0.1 ms/);

@@ -29,6 +29,7 @@ export function facts(changes: Partial<QemuFacts> = {}): QemuFacts {
     machines: new Set(['q35', 'pc', 'microvm', 'none']),
     accelerators: new Set(['tcg', 'kvm']),
     reconnectOption: 'reconnect-ms',
+    chardevOptions: new Set(['path', 'server', 'wait', 'reconnect', 'reconnect-ms']),
     types: new Set(['memory-backend-memfd', 'virtio-net-pci', 'virtio-net-device']),
     qtest: true,
     ...changes,

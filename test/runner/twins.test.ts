@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { builtinCases, expand, loadCatalogue, missing, type Variant, vocabulary } from '../../src/cases/index.js';
-import { registry } from '../../src/contract/index.js';
+import { type ContractLevel, registry } from '../../src/contract/index.js';
 import { DEFAULT_PROFILE } from '../../src/peer/index.js';
 import { probe } from '../../src/qemu/index.js';
 import { type RunResult, run, type VariantResult } from '../../src/runner/index.js';
@@ -27,6 +27,13 @@ const occasions: Record<string, string> = {
   R14: 'client.start.path-absent[driver=none,machine=microvm]',
   R31: SERVER_SEEN,
   M1: SERVER_SEEN,
+  R10: 'options.listener-with-interval[option=reconnect,value=1,machine=microvm]',
+  R11: 'options.listener-waits[wait=off,late=4s,machine=microvm]',
+  R15: 'client.absence.refused[driver=none,leave=close,machine=microvm]',
+  R16: 'options.client-with-wait[value=off,machine=microvm]',
+  R17: 'options.interval-spelling[option=reconnect-ms,value=1000,machine=microvm]',
+  R19: 'leave.idle[role=server,leave=abort,machine=microvm]',
+  R40: 'time.soak[role=server,pairs=1,machine=microvm]',
   R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
   R35: 'migration.again[role=server,first=failed,pairs=1,machine=microvm]',
   R39: 'migration.cancelled[role=server,at=copied,pairs=1,machine=microvm]',
@@ -44,6 +51,8 @@ const ofFault: Record<string, string[]> = {
   'keeps-insufficient-peer': ['upgrade.no-multiqueue[role=server,driver=none,machine=microvm]'],
   'does-not-wait-for-reply': ['handshake.late-answer[role=server,message=SET_MEM_TABLE,machine=microvm]'],
   'features-second-pair-forgotten': [SERVER_PAIRS],
+  'reports-once-for-ever': ['client.absence.consecutive[leaves=2,machine=microvm]'],
+  'enables-all-pairs': ['queues.restart[role=server,pairs=2,driver=none,machine=microvm]'],
   'qmp-dead-while-away': ['server.absence.for-ever[driver=none,leave=close,machine=microvm]'],
 };
 
@@ -67,7 +76,12 @@ async function binary(fault?: string): Promise<string> {
   return path;
 }
 
-async function judge(qemu: string, wanted: readonly Variant[], jobs: number): Promise<RunResult> {
+async function judge(
+  qemu: string,
+  wanted: readonly Variant[],
+  jobs: number,
+  level: ContractLevel = 'must',
+): Promise<RunResult> {
   const facts = await probe(qemu);
   return run({
     variants: wanted.filter((variant) => missing(variant, facts) === undefined),
@@ -76,7 +90,7 @@ async function judge(qemu: string, wanted: readonly Variant[], jobs: number): Pr
     accel: 'auto',
     jobs,
     repeat: 1,
-    level: 'must',
+    level,
     out: await mkdtemp(join(dir, 'out-')),
     reporters: [],
     signal: new AbortController().signal,
@@ -88,7 +102,7 @@ async function judge(qemu: string, wanted: readonly Variant[], jobs: number): Pr
       repeat: 1,
       jobs,
       selection: 'full',
-      level: 'must',
+      level,
     },
     tester: { name: 'test', version: '0' },
     reproduce: () => '',
@@ -105,6 +119,9 @@ function variantsFor({ name, breaks }: TwinFault): Variant[] {
   });
 }
 
+/** A program of node's does not live through a shortage of descriptors, and clears its backlog in it. */
+const beyondTheTwin = ({ caseId }: Variant): boolean => caseId.startsWith('limits.');
+
 /** So many variants of each case that both roles and every value of its matrix are among them. */
 function sample(all: readonly Variant[]): Variant[] {
   const seen = new Set<string>();
@@ -118,7 +135,7 @@ function sample(all: readonly Variant[]): Variant[] {
 
 describe('the well-behaved twin', () => {
   it('passes the catalogue, and every requirement is seen to hold', { timeout: 900_000 }, async () => {
-    const { variants: results } = await judge(twin, sample(variants), 16);
+    const { variants: results } = await judge(twin, sample(variants.filter((variant) => !beyondTheTwin(variant))), 16);
     expect(results.filter(({ verdict }) => verdict !== 'pass').map(told)).toEqual([]);
     const held = new Set(
       results.flatMap(({ requirements }) =>
@@ -129,12 +146,14 @@ describe('the well-behaved twin', () => {
   });
 });
 
+const levelOf = (requirement: string) => registry.find(({ id }) => id === requirement)!.level;
+
 /** Requirements that some twin broke. */
 const everBroken = new Set<string>();
 
 describe('twins with a fault', () => {
   it.concurrent.each(twinFaults)('$name breaks $breaks', { timeout: 180_000 }, async (fault) => {
-    const { variants: results } = await judge(await binary(fault.name), variantsFor(fault), 1);
+    const { variants: results } = await judge(await binary(fault.name), variantsFor(fault), 1, levelOf(fault.breaks));
     const broken = results.filter(({ requirements }) =>
       requirements.some(({ requirement, judgement }) => requirement === fault.breaks && judgement.outcome === 'break'),
     );

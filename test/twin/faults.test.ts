@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { MigrationStream } from '../../src/migration/index.js';
-import { countFds, countThreads } from '../../src/os/index.js';
+import { countFds, countThreads, memoryOf } from '../../src/os/index.js';
 import { bit, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
 import { twinFaults } from './index.js';
 import { TinyBackEnd } from './support/back-end.js';
@@ -207,6 +207,35 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   'dial-without-reconnect': async ({ peer }) => {
     peer.leave();
     await peer.until(() => peer.connections === 2);
+  },
+  'reports-every-dial': async ({ twin, peer }) => {
+    await peer.unlisten();
+    peer.leave();
+    await expect.poll(() => twin.stderr.match(/Unable to connect/g)?.length, { timeout: 5000 }).toBe(2);
+  },
+  'reports-once-for-ever': async ({ twin, peer }) => {
+    for (const reports of [1, 1]) {
+      await peer.unlisten();
+      const { connections } = peer;
+      peer.leave();
+      await delay(1000 + QUIET_MS);
+      expect(twin.stderr.match(/Unable to connect/g)).toHaveLength(reports);
+      await peer.listen();
+      await peer.until(() => peer.connections > connections);
+    }
+  },
+  'enables-without-driver': async (stage) => {
+    await restart(stage);
+    await expect.poll(() => numbers(stage, 'SET_VRING_ENABLE')).toEqual([1]);
+  },
+  'enables-all-pairs': async (stage) => {
+    expect(numbers(stage, 'SET_VRING_ENABLE')).toEqual([1, 1, 1, 1]);
+  },
+  'memory-leak': async (stage) => {
+    const { pid } = stage.twin.process;
+    const before = memoryOf(pid!)!.anonymous;
+    for (let i = 0; i < 20; i++) await restart(stage);
+    expect(memoryOf(pid!)!.anonymous - before).toBeGreaterThan(20 * (200 << 10));
   },
   'two-initial-connections': async ({ peer }) => {
     await expect.poll(() => peer.connections).toBe(2);
@@ -438,9 +467,35 @@ it('no-initial-retry', async () => {
   expect(peer.connections).toBe(0);
 });
 
+it.each([
+  ['listens-with-interval', ',reconnect=1'],
+  ['dials-with-wait', ',wait=off'],
+  ['takes-unlisted-option', ',reconnect-ms=1000'],
+])('%s', async (name, chardev) => {
+  const { twin } = await connected({ ...options(name), chardev });
+  expect(await twin.qmp('query-status')).toMatchObject({ status: 'running' });
+  const sound = await started({ ...options(name), fault: '', chardev });
+  expect(await sound.twin.exited).toEqual({ code: 1, signal: null });
+  expect(sound.twin.stderr).toMatch(/'reconnect'|'wait'|'reconnect-ms'/);
+});
+
+it('waits-silently', async () => {
+  const { twin } = await connected(options('waits-silently'));
+  expect(twin.stderr).not.toMatch(/waiting/);
+});
+
+/** What the others above check. */
+const alone = [
+  'no-initial-retry',
+  'listens-with-interval',
+  'dials-with-wait',
+  'takes-unlisted-option',
+  'waits-silently',
+];
+
 it('is checked here for every fault, and tells truly which need a driver', () => {
   const names = (needsDriver: boolean) =>
     twinFaults.filter((fault) => fault.needsDriver === needsDriver).map(({ name }) => name);
-  expect([...Object.keys(withoutDriver), 'no-initial-retry'].sort()).toEqual(names(false).sort());
+  expect([...Object.keys(withoutDriver), ...alone].sort()).toEqual(names(false).sort());
   expect(Object.keys(withDriver).sort()).toEqual(names(true).sort());
 });

@@ -1,6 +1,8 @@
 import { awaitEvent } from './await.js';
 import { decoy } from './decoy.js';
+import { descriptors } from './descriptors.js';
 import { driver } from './driver.js';
+import { flap } from './flap.js';
 import { migrate } from './migrate.js';
 import { misbehave } from './misbehave.js';
 import { peer } from './peer.js';
@@ -10,6 +12,7 @@ import { quit } from './quit.js';
 import { restart } from './restart.js';
 import { secondClient } from './second-client.js';
 import { stay } from './stay.js';
+import { storm } from './storm.js';
 import { traffic } from './traffic.js';
 import type { Verb } from './verb.js';
 
@@ -19,6 +22,8 @@ export const verbs: readonly Verb[] = [
   awaitEvent,
   traffic,
   restart,
+  flap,
+  storm,
   misbehave,
   secondClient,
   decoy,
@@ -26,6 +31,7 @@ export const verbs: readonly Verb[] = [
   migrate,
   stay,
   driver,
+  descriptors,
   qmp,
   quit,
 ] as Verb[];

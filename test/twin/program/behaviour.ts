@@ -39,6 +39,12 @@ export type StartStep = 'enable' | 'features' | 'memory' | 'rings' | 'status';
 export interface Behaviour {
   /** Milliseconds from a loss, or from a failed dial (`attempt` > 0), to the next dial; undefined = never again. */
   redialAfter(reconnectMs: number, attempt: number): number | undefined;
+  /** Whether an option of the chardev is refused that QEMU 7.2 refuses. */
+  refusesOption(option: string): boolean;
+  /** Whether it says that it waits for its first peer. */
+  saysThatItWaits: boolean;
+  /** Whether a failed dial is reported, after so many reports in the same outage, and in all outages before. */
+  reportsDial(inOutage: number, before: number): boolean;
   /** Whether a listener that is missing at the start is dialled again. */
   retriesAtStart: boolean;
   /** Connections opened at the start; only one of them is used. */
@@ -92,6 +98,9 @@ export interface Behaviour {
 /** QEMU 7.2. */
 export const wellBehaved: Behaviour = {
   redialAfter: (reconnectMs) => (reconnectMs > 0 ? reconnectMs : undefined),
+  refusesOption: () => true,
+  saysThatItWaits: true,
+  reportsDial: (inOutage) => inOutage === 0,
   retriesAtStart: true,
   initialConnections: 1,
   rearmAfter: () => 0,

@@ -94,7 +94,9 @@ export class ClientChardev implements Chardev {
   readonly #options: ChardevOptions;
   readonly #behaviour: Behaviour;
   #dialled = false;
-  #reported = false;
+  /** Reports of failed dials: since the last connection, and before it. */
+  #reports = 0;
+  #reportsBefore = 0;
   /** Connections that nobody uses. */
   readonly #spare: FdSocket[] = [];
 
@@ -134,7 +136,8 @@ export class ClientChardev implements Chardev {
     try {
       const socket = await FdSocket.dial(this.#options.path);
       this.#dialled = true;
-      this.#reported = false;
+      this.#reportsBefore += this.#reports;
+      this.#reports = 0;
       return socket;
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
@@ -144,8 +147,10 @@ export class ClientChardev implements Chardev {
         complain(`-chardev socket,id=${id},path=${path}: ${why}`);
         process.exit(1);
       }
-      if (!this.#reported) complain(`Unable to connect character device ${id}: ${why}`);
-      this.#reported = true;
+      if (this.#behaviour.reportsDial(this.#reports, this.#reportsBefore)) {
+        complain(`Unable to connect character device ${id}: ${why}`);
+        this.#reports++;
+      }
       return undefined;
     }
   }

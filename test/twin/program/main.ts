@@ -15,5 +15,11 @@ const options = parseOptions(process.argv.slice(2));
 if (options.version) {
   process.stdout.write('QEMU emulator version 7.2.22 (twin)\n');
 } else {
-  await new Twin(options, { ...wellBehaved, ...fault?.behaviour }).start();
+  const behaviour = { ...wellBehaved, ...fault?.behaviour };
+  const refused = options.chardev?.refused.find(({ option }) => behaviour.refusesOption(option));
+  if (refused) {
+    complain(`-chardev socket,id=${options.chardev!.id}: ${refused.why}`);
+    process.exit(1);
+  }
+  await new Twin(options, behaviour).start();
 }

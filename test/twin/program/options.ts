@@ -5,6 +5,8 @@ export interface ChardevOptions {
   server: boolean;
   /** 0 = never. */
   reconnectMs: number;
+  /** What QEMU 7.2 does not take of it, with its words. */
+  refused: readonly { option: string; why: string }[];
 }
 
 /** What the twin understands of a QEMU command line; everything else is tolerated and ignored. */
@@ -44,6 +46,20 @@ const UNITS: Record<string, number> = { '': 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 
 function parseMemory(text: string): number {
   const match = /^(?:size=)?(\d+)([KMG]?)/i.exec(text);
   return match ? Number(match[1]) * UNITS[match[2]!.toUpperCase()]! : 128 * 2 ** 20;
+}
+
+/** The checks of chardev/char-socket.c, and of the parser before it. */
+function refusals(keys: ReadonlyMap<string, string>): ChardevOptions['refused'] {
+  const server = keys.get('server') === 'on';
+  return [
+    ...(keys.has('reconnect-ms') ? [{ option: 'reconnect-ms', why: "Invalid parameter 'reconnect-ms'" }] : []),
+    ...(server && keys.has('reconnect')
+      ? [{ option: 'reconnect', why: "'reconnect' option is incompatible with socket in server listen mode" }]
+      : []),
+    ...(!server && keys.has('wait')
+      ? [{ option: 'wait', why: "'wait' option is incompatible with socket in client connect mode" }]
+      : []),
+  ];
 }
 
 /** `unix:PATH,server=off` */
@@ -86,7 +102,8 @@ export function parseOptions(args: readonly string[]): Options {
             id: keys.get('id') ?? '',
             path: keys.get('path') ?? '',
             server: keys.get('server') === 'on',
-            reconnectMs: 1000 * Number(keys.get('reconnect') ?? 0),
+            reconnectMs: Number(keys.get('reconnect-ms') ?? 1000 * Number(keys.get('reconnect') ?? 0)),
+            refused: refusals(keys),
           };
         break;
       case 'netdev':

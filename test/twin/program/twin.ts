@@ -232,7 +232,8 @@ export class Twin {
     });
     await chardev.listen();
     this.#chardev = chardev;
-    complain(`-netdev vhost-user: info: QEMU waiting for connection on: ${chardev.filename(false)}`);
+    if (behaviour.saysThatItWaits)
+      complain(`-netdev vhost-user: info: QEMU waiting for connection on: ${chardev.filename(false)}`);
   }
 
   /** From here on the main loop runs: losses and returns are its tasks. */
@@ -248,6 +249,8 @@ export class Twin {
     for (;;) {
       const connection = new Connection(await this.#chardev!.next(starting), this.#behaviour.checksAnswers);
       this.connections++;
+      // What is garbage of JavaScript's would not be there in a front-end in C.
+      globalThis.gc?.();
       this.connected = true;
       let opened = false;
       await this.#loop.run(async () => {

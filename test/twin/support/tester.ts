@@ -12,6 +12,8 @@ export interface TwinOptions {
   fault?: string;
   /** Seconds; client role. */
   reconnect?: number;
+  /** Further options of the chardev. */
+  chardev?: string;
   /** host_mtu of the device. */
   mtu?: number;
 }
@@ -87,7 +89,7 @@ export class RunningTwin {
     { dir, socketPath }: { dir: string; socketPath: string },
     options: TwinOptions,
   ): Promise<RunningTwin> {
-    const { role, queuePairs = 1, fault = '', reconnect = 1, mtu } = options;
+    const { role, queuePairs = 1, fault = '', reconnect = 1, mtu, chardev: more = '' } = options;
     const program = await buildTwin();
     const [qmpPath, qtestPath] = [join(dir, 'qmp.sock'), join(dir, 'qtest.sock')];
     const servers = [createServer().listen(qmpPath), createServer().listen(qtestPath)];
@@ -98,7 +100,7 @@ export class RunningTwin {
       [
         ...['-nodefaults', '-display', 'none', '-machine', 'microvm,ioapic2=off,memory-backend=mem', '-m', '64M'],
         ...['-object', 'memory-backend-memfd,id=mem,size=64M,share=on', '-accel', 'tcg,tb-size=1'],
-        ...['-chardev', `socket,id=c0,path=${socketPath},${chardev}`],
+        ...['-chardev', `socket,id=c0,path=${socketPath},${chardev}${more}`],
         ...['-netdev', `vhost-user,id=n0,chardev=c0${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
         ...['-device', `virtio-net-device,netdev=n0${queuePairs > 1 ? ',mq=on' : ''}${mtu ? `,host_mtu=${mtu}` : ''}`],
         ...['-qmp', `unix:${qmpPath},server=off`, '-qtest', `unix:${qtestPath},server=off`, '-qtest-log', 'none'],

@@ -20,7 +20,7 @@ const WRONG_ORDER: InitStep[] = [
 /** A protocol feature that no OVS offers. */
 const UNOFFERED = VHOST_USER_PROTOCOL_F_SHARED_OBJECT;
 
-/** R18, R21, R22, R28, R30: the messages before any ring. */
+/** R18, R19, R21, R22, R28, R30: the messages before any ring. */
 export const handshakeFaults: readonly Fault[] = [
   {
     name: 'wrong-handshake-order',
@@ -99,6 +99,35 @@ export const handshakeFaults: readonly Fault[] = [
     description: 'Sends no SET_OWNER on a return.',
     behaviour: {
       outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'SET_OWNER' ? [] : [message]),
+    },
+  },
+  {
+    name: 'enables-without-driver',
+    breaks: 'R19',
+    role: 'both',
+    needsDriver: false,
+    description: 'Enables ring 0 after the handshake of a return, though there is no driver.',
+    behaviour: {
+      outgoing: (message, { connection, before }) => {
+        if (!isReturn(connection) || message.name !== 'SET_VRING_ERR' || before !== 1) return [message];
+        const enable = { kind: 'vring-state', index: 0, num: 1 } as const;
+        return [message, { name: 'SET_VRING_ENABLE', payload: enable, fds: [], needReply: false, waits: false }];
+      },
+    },
+  },
+  {
+    name: 'enables-all-pairs',
+    breaks: 'R19',
+    role: 'both',
+    needsDriver: false,
+    queuePairs: 2,
+    description: 'Tells a new device to have its second pair in use.',
+    behaviour: {
+      outgoing: (message) => [
+        message.name === 'SET_VRING_ENABLE' && message.payload.kind === 'vring-state'
+          ? { ...message, payload: { ...message.payload, num: 1 } }
+          : message,
+      ],
     },
   },
   {

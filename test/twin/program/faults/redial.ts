@@ -9,7 +9,7 @@ const instead = (ms: (reconnectMs: number, attempt: number) => number | undefine
   redialAfter: (reconnectMs, attempt) => (reconnectMs > 0 ? ms(reconnectMs, attempt) : undefined),
 });
 
-/** R12 to R14: when a dialling front-end dials. */
+/** R12 to R15: when a dialling front-end dials. */
 export const redialFaults: readonly Fault[] = [
   {
     name: 'redial-early',
@@ -60,6 +60,22 @@ export const redialFaults: readonly Fault[] = [
     needsDriver: false,
     description: 'Opens two connections at the start and uses one.',
     behaviour: { initialConnections: 2 },
+  },
+  {
+    name: 'reports-every-dial',
+    breaks: 'R15',
+    role: 'client',
+    needsDriver: false,
+    description: 'Reports every dial that fails.',
+    behaviour: { reportsDial: () => true },
+  },
+  {
+    name: 'reports-once-for-ever',
+    breaks: 'R15',
+    role: 'client',
+    needsDriver: false,
+    description: 'Reports failed dials of the first outage only.',
+    behaviour: { reportsDial: (inOutage, before) => inOutage + before === 0 },
   },
   {
     name: 'no-initial-retry',

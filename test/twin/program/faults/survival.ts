@@ -6,6 +6,10 @@ import type { Fault } from './fault.js';
 const SELF_DIAL_MS = 3000;
 
 /** How much leaks with each loss. */
+/** What a loss leaks of memory: far more than the heap of a program in JavaScript grows by itself. */
+const LEAKED_BYTES = 256 << 10;
+const leaked: Buffer[] = [];
+
 const LEAKED_FDS = 4;
 
 /** R1 to R5, R29, R36 and R37: the process, its monitor and a good connection live on, and a bad one does not. */
@@ -129,6 +133,14 @@ export const survivalFaults: readonly Fault[] = [
         for (let i = 0; i < LEAKED_FDS; i++) openSync('/dev/null', 'r');
       },
     },
+  },
+  {
+    name: 'memory-leak',
+    breaks: 'R40',
+    role: 'both',
+    needsDriver: false,
+    description: `Keeps ${LEAKED_BYTES} bytes of each loss.`,
+    behaviour: { afterLoss: () => void leaked.push(Buffer.alloc(LEAKED_BYTES, 1)) },
   },
   {
     name: 'thread-leak',

@@ -1,0 +1,68 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { broken, hold, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { sessionViews } from './sessions.js';
+import { horizon } from './timing.js';
+
+/** The looks are cut into so many parts. What a heap does in the first is settling: caches fill, free lists form. */
+const PARTS = 5;
+
+/** With fewer looks in a part, what a heap does to settle is not over with the first. */
+const LOOKS = 8;
+
+/**
+ * A part counts as grown from so many bytes more than the one before, four pages: the heaps of QEMU 5.2 to 11.1 showed at most
+ * 8 KiB from part to part. malloc takes 132 KiB at a time and gives them back when it likes, which is one step, or two: a leak
+ * grows from part to part to part.
+ */
+const GROWN = 16 << 10;
+
+/** More virtual memory than any QEMU has by itself: the shadow of a sanitizer, which keeps what was freed for a while. */
+const SHADOW = 2 ** 40;
+
+type Look = EventOf<'proc.sample'> & { anonymous: number };
+
+/** The looks at rest with a session open, or without one: whichever there are more of. */
+function alike(t: Timeline): Look[] {
+  const end = horizon(t).seq;
+  const looks = t.all('proc.sample').filter((look): look is Look => look.anonymous !== undefined && look.seq < end);
+  const spans = sessionViews(t).map(({ open, toSeq }) => ({ from: open.seq, to: toSeq }));
+  let next = 0;
+  let until = -1;
+  const [connected, alone]: [Look[], Look[]] = [[], []];
+  for (const look of looks) {
+    for (; next < spans.length && spans[next]!.from < look.seq; next++) until = Math.max(until, spans[next]!.to);
+    (look.seq < until ? connected : alone).push(look);
+  }
+  return connected.length >= alone.length ? connected : alone;
+}
+
+const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
+
+const kib = (bytes: number): string => `${Math.round(bytes / 1024)} KiB`;
+
+export const R40: Requirement = {
+  id: 'R40',
+  title: 'Memory does not grow from return to return',
+  sentence: 'What QEMU has of memory settles: losses and returns do not make it grow on and on.',
+  level: 'must',
+  label: 'regression',
+  sources: ['qemu:net/vhost-user.c#vhost_user_stop', 'qemu:hw/virtio/vhost.c#vhost_dev_cleanup'],
+  allowed: `Of ${PARTS} parts of the run after the first, not each has ${kib(GROWN)} more than the one before (median of its own resident memory, at rest).`,
+  judge(t) {
+    const looks = alike(t);
+    const size = Math.floor(looks.length / PARTS);
+    if (size < LOOKS) return notApplicable(`QEMU was seen at rest only ${looks.length} times`);
+    if (looks.some(({ peak }) => peak !== undefined && peak > SHADOW))
+      return notApplicable('QEMU was built with a sanitizer, which keeps what was freed');
+    // What does not divide evenly goes to the part that settles.
+    const first = looks.length - (PARTS - 1) * size;
+    const medians = Array.from({ length: PARTS - 1 }, (_, i) =>
+      median(looks.slice(first + i * size, first + (i + 1) * size).map(({ anonymous }) => anonymous)),
+    );
+    const events = [looks[first]!.seq, looks.at(-1)!.seq];
+    const seen = `${medians.map(kib).join(', ')} in one part after the other, ${size} looks each`;
+    const grows = medians.every((now, i) => i === 0 || now - medians[i - 1]! >= GROWN);
+    return grows ? broken('violation', `memory grows on: ${seen}`, events) : hold(seen, events);
+  },
+};

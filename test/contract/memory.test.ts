@@ -1,0 +1,60 @@
+import { describe, it } from 'vitest';
+import { server } from './exchange.js';
+import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import type { Timed } from './timeline-builder.js';
+
+const good = server();
+const { t: from } = good.find('qmp.ready');
+
+/** Looks at rest while a session stands, with the memory that `kib` gives for each, and something else in `more`. */
+const looks = (kib: (i: number) => number, count = 50, more: object = {}) =>
+  good.plus(
+    ...Array.from({ length: count }, (_, i): Timed => {
+      const anonymous = kib(i) * 1024;
+      return { t: from + 1 + i / 1000, type: 'proc.sample', fds: 20, threads: 4, settled: true, anonymous, ...more };
+    }),
+  );
+
+describe('R40 memory does not grow from return to return', () => {
+  it('holds when it settles, and for steps that malloc takes', () => {
+    expectHold(
+      'R40',
+      looks((i) => 15_000 - Math.min(i, 5)),
+    );
+    expectHold(
+      'R40',
+      looks((i) => (i < 25 ? 15_000 : 15_132)),
+    );
+    expectHold(
+      'R40',
+      looks((i) => 15_000 + (i % 2) * 132),
+    );
+    // A pause in between is no leak of every return.
+    expectHold(
+      'R40',
+      looks((i) => (i < 15 ? 15_000 : i < 40 ? 15_132 : 15_264)),
+    );
+  });
+  it('breaks when it grows from part to part', () => {
+    expectBreak(
+      'R40',
+      looks((i) => 15_000 + 2 * i),
+      'violation',
+      /memory grows on: 15030 KiB, 15050 KiB, 15070 KiB/,
+    );
+    expectHold(
+      'R40',
+      looks((i) => 15_000 + i),
+    );
+  });
+  it('says nothing of few looks, or of a build with a sanitizer', () => {
+    expectNotApplicable(
+      'R40',
+      looks((i) => 15_000 + 100 * i, 39),
+    );
+    expectNotApplicable(
+      'R40',
+      looks((i) => 15_000 + 100 * i, 50, { peak: 2 ** 44 }),
+    );
+  });
+});
