@@ -7,6 +7,7 @@ import { phase } from './phase.js';
 import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
+import { resume } from './resume.js';
 import { secondClient } from './second-client.js';
 import { traffic } from './traffic.js';
 import type { Verb } from './verb.js';
@@ -18,6 +19,7 @@ export const verbs: readonly Verb[] = [
   traffic,
   restart,
   misbehave,
+  resume,
   secondClient,
   decoy,
   phase,
