@@ -10,7 +10,16 @@ export { missing } from './needs.js';
 export { caseSchema } from './schema.js';
 export { picks, SelectorError, select, selectorHint, variantsHint } from './select.js';
 export { Source } from './source.js';
-export { type Activity, type Burst, type CommandAnswer, CutOff, QemuGone, type Stage, StepFailed, StepTimeout } from './stage.js';
+export {
+  type Activity,
+  type Burst,
+  type CommandAnswer,
+  CutOff,
+  QemuGone,
+  type Stage,
+  StepFailed,
+  StepTimeout,
+} from './stage.js';
 export { parameterHelp, stepText } from './step-text.js';
 export type { Case, Discovery, Point, Step, Variant } from './types.js';
 export { verbs } from './verbs/index.js';

@@ -8,6 +8,7 @@ import { R18, R21, R28 } from './handshake.js';
 import { R5 } from './leaks.js';
 import { R22 } from './messages.js';
 import { R30 } from './negotiated.js';
+import { R34 } from './netdev-events.js';
 import { R26 } from './notifiers.js';
 import { R1, R2, R3, R4 } from './process.js';
 import { R29 } from './refusal.js';
@@ -15,6 +16,7 @@ import type { Judgement, Requirement } from './requirement.js';
 import { R24, R38 } from './ring-base.js';
 import { R25 } from './ring-memory.js';
 import { R20, R27 } from './ring-setup.js';
+import { R32 } from './ring-stop.js';
 import { R6, R7, R8, R9 } from './server.js';
 import { T1, T2 } from './traffic.js';
 import { T3 } from './traffic-order.js';
@@ -27,7 +29,8 @@ export const registry: readonly Requirement[] = [
   ...[R12, R13, R14],
   ...[R18, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
-  ...[R29, R30, R31],
+  ...[R29, R30, R31, R32],
+  R34,
   ...[R36, R37, R38],
   ...[T1, T2, T3],
   M1,

@@ -123,7 +123,9 @@ const lateSpans = (view: SessionView): Span[] =>
   view.faults.flatMap(({ t: from, seq, by, fault }) => {
     if (by !== undefined) return [{ from, to: Math.min(view.to, from + by) }];
     if (fault !== 'hold') return [];
-    const next = [view.received, view.replies].map((messages) => messages.find((other) => other.seq > seq)?.t ?? view.to);
+    const next = [view.received, view.replies].map(
+      (messages) => messages.find((other) => other.seq > seq)?.t ?? view.to,
+    );
     return [{ from, to: Math.min(...next) }];
   });
 

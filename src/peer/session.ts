@@ -158,7 +158,11 @@ export class Session {
   resume(): void {
     const go = this.#resume;
     if (!go || this.#closed)
-      throw new PeerError('ERR_NOTHING_HELD', 'the peer holds nothing back', 'does the message of the fault hold come?');
+      throw new PeerError(
+        'ERR_NOTHING_HELD',
+        'the peer holds nothing back',
+        'does the message of the fault hold come?',
+      );
     this.#resume = undefined;
     go();
   }

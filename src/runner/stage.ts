@@ -563,7 +563,9 @@ export class VariantStage implements Stage {
   get #driverRuns(): boolean {
     const ready = this.recorder.latest('driver.ready');
     return (
-      ready !== undefined && (this.#driver?.running ?? false) && ready.seq > (this.recorder.latest('driver.reset')?.seq ?? -1)
+      ready !== undefined &&
+      (this.#driver?.running ?? false) &&
+      ready.seq > (this.recorder.latest('driver.reset')?.seq ?? -1)
     );
   }
 
