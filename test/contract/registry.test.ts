@@ -21,7 +21,7 @@ describe('the registry', () => {
     const ids = registry.map(({ id }) => id);
     expect(ids).toEqual([
       ...['R1', 'R2', 'R3', 'R4', 'R5', 'R6', 'R7', 'R8', 'R9', 'R12', 'R13', 'R14', 'R18', 'R20', 'R21'],
-      ...['R22', 'R23', 'R24', 'R25', 'R26', 'R27', 'R28', 'R29', 'R30', 'R31', 'R36', 'R37', 'R38'],
+      ...['R22', 'R23', 'R24', 'R25', 'R26', 'R27', 'R28', 'R29', 'R30', 'R31', 'R32', 'R34', 'R36', 'R37', 'R38'],
       ...['T1', 'T2', 'T3', 'M1'],
     ]);
   });
@@ -48,8 +48,8 @@ describe('a faultless run', () => {
   for (const [role, story] of Object.entries({ server: server(), client: client() }))
     it(`gives occasion to all but the other role's requirements (${role})`, () => {
       const idle = judgeAll(story.timeline()).filter(({ judgement }) => judgement.outcome === 'not-applicable');
-      // Nobody waits in the backlog, the peer does nothing wrong, no ring is packed.
-      const waiting = [...(role === 'server' ? ['R6'] : []), 'R36', 'R37', 'R38'];
+      // Nobody waits in the backlog, QEMU 7.2 has no events, the peer does nothing wrong, no ring is packed.
+      const waiting = [...(role === 'server' ? ['R6'] : []), 'R34', 'R36', 'R37', 'R38'];
       expect(idle.map(({ requirement }) => requirement).sort()).toEqual([...roleOnly[role]!, ...waiting].sort());
     });
 
