@@ -26,6 +26,7 @@ const occasions: Record<string, string> = {
   R13: 'client.interval.zero[driver=none,machine=microvm]',
   R14: 'client.start.path-absent[driver=none,machine=microvm]',
   R31: SERVER_SEEN,
+  R32: 'driver.reset-before-leave[role=server,machine=microvm]',
   M1: SERVER_SEEN,
   R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
   R36: 'garbage.wrong-flags[role=server,message=GET_FEATURES,flags=1,machine=microvm]',

@@ -12,7 +12,7 @@ const TYPES: ReadonlySet<string> = new Set([
 
 const yes = (value: unknown): { return: unknown } => ({ return: value });
 
-/** What a tester asks before it starts a machine, answered as Debian's QEMU 7.2 does as far as it matters. */
+/** What a tester asks before it starts a machine, answered as Debian's QEMU 10.0 does as far as it matters. */
 const facts: Record<string, Command> = {
   qmp_capabilities: () => NOTHING,
   'query-version': () => yes(VERSION),
@@ -21,7 +21,7 @@ const facts: Record<string, Command> = {
       { name: 'microvm', 'cpu-max': 288, 'hotpluggable-cpus': false, 'numa-mem-supported': false, deprecated: false },
       {
         name: 'q35',
-        alias: 'pc-q35-7.2',
+        alias: 'pc-q35-10.0',
         'cpu-max': 288,
         'hotpluggable-cpus': true,
         'numa-mem-supported': true,
