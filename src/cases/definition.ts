@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { machineTypes } from '../qemu/index.js';
+import { machineExtras, machineTypes } from '../qemu/index.js';
 import { ringLayouts } from '../virtio/index.js';
 import { duration } from './duration.js';
 import type { Verb } from './verbs/verb.js';
@@ -134,6 +134,14 @@ export const setting = z.strictObject({
       ring: z.enum(ringLayouts).default('split').describe('Layout of the rings that the device offers'),
       memory: size.prefault('64M').describe('Guest RAM'),
       mtu: z.int().min(68).max(65_535).optional().describe('MTU that the device tells the guest, and the back-end'),
+      extras: z
+        .array(z.enum(machineExtras))
+        .refine(...unique)
+        .default([])
+        .describe(
+          'What the machine has besides (q35 and pc): memory = room for a DIMM, and 64 MiB by the name of `more` to make one ' +
+            'of; balloon = a virtio-balloon; removable = a bus of which the network device, by the name of `nic`, can be removed',
+        ),
     })
     .prefault({}),
   driver: z.enum(['none', 'linux']).describe('Guest driver; with none, the steps for drivers and traffic do nothing'),

@@ -282,7 +282,7 @@ function conditions(steps: unknown): string[] {
 }
 
 function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params' | 'steps' | 'minimumMs'> {
-  const { queues, ring, reconnect, memory, mtu } = qemu;
+  const { queues, ring, reconnect, memory, mtu, extras } = qemu;
   return {
     start,
     driver,
@@ -291,6 +291,7 @@ function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params
     reconnectMs: reconnect,
     memory,
     ...(mtu !== undefined && { mtu }),
+    ...(extras.length > 0 && { extras }),
     ...(profile !== undefined && { profile }),
   };
 }

@@ -1,4 +1,4 @@
-import type { MachineType } from '../qemu/index.js';
+import type { MachineExtra, MachineType } from '../qemu/index.js';
 import type { Json, Ms, Role } from '../timeline/index.js';
 import type { RingLayout } from '../virtio/index.js';
 import type { Selection } from './definition.js';
@@ -30,6 +30,8 @@ export interface Point {
   memory: number;
   /** MTU of the device, where it has one. */
   mtu?: number;
+  /** What the machine has besides. */
+  extras?: readonly MachineExtra[];
   start: 'peer-first' | 'qemu-first';
   profile?: string;
   steps: readonly Step[];
@@ -75,6 +77,8 @@ export interface Variant {
   memory: number;
   /** MTU of the device, where it has one. */
   mtu?: number;
+  /** What the machine has besides. */
+  extras?: readonly MachineExtra[];
   /** Whether the peer is there before QEMU starts. */
   start: 'peer-first' | 'qemu-first';
   /** The profile that the case asks for; absent = the run's. */

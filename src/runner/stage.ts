@@ -107,6 +107,7 @@ export class VariantStage implements Stage {
       ring: variant.ring,
       memory: variant.memory,
       ...(variant.mtu === undefined ? {} : { mtu: variant.mtu }),
+      ...(variant.extras === undefined ? {} : { extras: variant.extras }),
       reconnectMs: variant.reconnectMs,
       socketPath: this.#socketPath,
       qmpPath: join(dir, 'qmp.sock'),
