@@ -90,7 +90,7 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...['-chardev', chardev(options)],
     ...['-netdev', `vhost-user,id=${NETDEV_ID},chardev=${CHARDEV_ID}${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
     ...device(options),
-    ...(extras.includes('balloon') ? ['-device', 'virtio-balloon-pci,vectors=0'] : []),
+    ...(extras.includes('balloon') ? ['-device', 'virtio-balloon-pci'] : []),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
     ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
     // Otherwise every qtest command is echoed on stderr.

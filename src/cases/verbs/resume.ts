@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { StepFailed } from '../stage.js';
 import type { Verb } from './verb.js';
 
 export const resume: Verb<'peer'> = {
@@ -7,8 +6,6 @@ export const resume: Verb<'peer'> = {
   help: 'The peer goes on with the message that it holds back (its fault `hold`).',
   schema: z.literal('peer'),
   async run(stage) {
-    const { session } = stage.peer;
-    if (!session) throw new StepFailed('the peer has no session to go on with');
-    session.resume();
+    stage.peer.resume();
   },
 };
