@@ -46,6 +46,8 @@ const facts: Record<string, Command> = {
 
 /** The monitor's commands. */
 export function commands(twin: Twin): Record<string, Command> {
+  /** Chardevs that were added at run time. */
+  const added = new Set<string>();
   return {
     ...facts,
     'query-status': () =>
@@ -77,6 +79,24 @@ export function commands(twin: Twin): Record<string, Command> {
       await twin.setLink(up === true);
       return NOTHING;
     },
+    yank: () => {
+      twin.yank();
+      return NOTHING;
+    },
+    'query-rx-filter': () => yes([]),
+    'x-query-virtio': () => yes([]),
+    'qom-list': () => yes([{ name: 'connected', type: 'bool' }]),
+    'human-monitor-command': () => yes(''),
+    'chardev-add': ({ id }) => {
+      if (id === twin.chardevId || added.has(String(id))) return failure(`Chardev with id '${id}' already exists`);
+      added.add(String(id));
+      return NOTHING;
+    },
+    'chardev-remove': ({ id }) => {
+      if (id === twin.chardevId) return failure(`Chardev '${id}' is busy`);
+      return added.delete(String(id)) ? NOTHING : failure(`Chardev '${id}' not found`);
+    },
+    'chardev-change': () => failure('Chardev user does not support chardev hotswap'),
     quit: () => ({ return: {}, after: () => twin.quit() }),
   };
 }

@@ -97,6 +97,11 @@ export class FrontEnd implements NetBackend {
     throw new ConnectionLost(what);
   }
 
+  /** Shuts the connection down. */
+  yank(): void {
+    this.#to.close();
+  }
+
   /** The connection is gone. `device` is undefined while QEMU starts. */
   lost(device: NetDevice | undefined): void {
     this.#to.close();

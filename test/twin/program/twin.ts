@@ -104,6 +104,11 @@ export class Twin {
     await this.#device?.setBackend(up && this.connected);
   }
 
+  /** Ends the connection at once, as the monitor's yank does; without one there is nothing to end. */
+  yank(): void {
+    this.#frontEnd?.yank();
+  }
+
   async announce(): Promise<void> {
     if (this.#device) await this.#frontEnd?.announce(this.#device);
   }
