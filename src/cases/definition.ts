@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { machineTypes } from '../qemu/index.js';
+import { machineExtras, machineTypes } from '../qemu/index.js';
 import { ringLayouts } from '../virtio/index.js';
 import { duration } from './duration.js';
 import type { Verb } from './verbs/verb.js';
@@ -146,6 +146,14 @@ export const setting = z.strictObject({
         .describe(
           'Options of the chardev in place of those that its role asks for, or beside them. QEMU may refuse them: then it ' +
             'exits, and the rest of the steps is left out',
+        ),
+      extras: z
+        .array(z.enum(machineExtras))
+        .refine(...unique)
+        .default([])
+        .describe(
+          'What the machine has besides (q35 and pc): memory = room for a DIMM, and 64 MiB by the name of `more` to make one ' +
+            'of; balloon = a virtio-balloon; removable = a bus of which the network device, by the name of `nic`, can be removed',
         ),
     })
     .prefault({}),

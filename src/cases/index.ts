@@ -13,6 +13,7 @@ export { Source } from './source.js';
 export {
   type Activity,
   type Burst,
+  type CommandAnswer,
   CutOff,
   type MigrationChoice,
   QemuGone,

@@ -282,7 +282,7 @@ function conditions(steps: unknown): string[] {
 }
 
 function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params' | 'steps' | 'minimumMs'> {
-  const { queues, ring, reconnect, memory, mtu, chardev } = qemu;
+  const { queues, ring, reconnect, memory, mtu, chardev, extras } = qemu;
   return {
     start,
     driver,
@@ -292,6 +292,7 @@ function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params
     memory,
     ...(mtu !== undefined && { mtu }),
     ...(chardev !== undefined && { chardev }),
+    ...(extras.length > 0 && { extras }),
     ...(profile !== undefined && { profile }),
   };
 }

@@ -14,6 +14,10 @@ export interface Burst {
   until?: 'arrived' | 'used';
 }
 
+/** What may come back for a QMP command: either, where versions differ or a race decides. */
+export const commandAnswers = ['done', 'refused', 'either'] as const;
+export type CommandAnswer = (typeof commandAnswers)[number];
+
 /** What a driver does of its own accord, in the background of the schedule. */
 export type Activity = 'kicking' | 'sending';
 
@@ -60,6 +64,8 @@ export interface Stage {
   startDriver(choice?: StartChoice): Promise<void>;
   /** Resets the device of the guest driver. */
   resetDriver(): Promise<void>;
+  /** Has the guest driver use so many of its queue pairs. */
+  usePairs(pairs: number): Promise<void>;
   /** From now on the driver keeps at it, until restDriver(). @throws StepFailed when it does already, or does not run */
   keepDriver(activity: Activity): void;
   /**
@@ -69,8 +75,15 @@ export interface Stage {
   hurryDriver(): Promise<void>;
   /** Ends what keepDriver() began; resolves when the last of it is done. @throws what went wrong with it */
   restDriver(): Promise<void>;
-  /** Executes a QMP command, recorded. @throws StepFailed with QEMU's error */
-  qmp(execute: string, args?: Json): Promise<Json>;
+  /**
+   * Executes a QMP command, recorded; `done` is its answer unless said.
+   * @returns what it returns; undefined when it was refused @throws StepFailed when the answer is another one
+   */
+  qmp(execute: string, args?: Json, answer?: CommandAnswer): Promise<Json | undefined>;
+  /** Begins something, and goes on; finishBegun() waits for it. */
+  begin(what: string, work: Promise<unknown>): void;
+  /** Waits for the end of all that was begun. @throws what it threw */
+  finishBegun(): Promise<void>;
   /** Sends QMP quit without waiting for the end. */
   sendQuit(): void;
   /** Has QEMU migrate; resolves when it has accepted or refused to. @throws StepFailed while another migration runs */

@@ -1,4 +1,4 @@
-import type { MachineType } from '../qemu/index.js';
+import type { MachineExtra, MachineType } from '../qemu/index.js';
 import type { Json, Ms, Role } from '../timeline/index.js';
 import type { RingLayout } from '../virtio/index.js';
 import type { Selection } from './definition.js';
@@ -32,6 +32,8 @@ export interface Point {
   mtu?: number;
   /** Options of the chardev that QEMU may refuse, by name. */
   chardev?: Readonly<Record<string, string>>;
+  /** What the machine has besides. */
+  extras?: readonly MachineExtra[];
   start: 'peer-first' | 'qemu-first';
   profile?: string;
   steps: readonly Step[];
@@ -79,6 +81,8 @@ export interface Variant {
   mtu?: number;
   /** Options of the chardev that QEMU may refuse, by name. */
   chardev?: Readonly<Record<string, string>>;
+  /** What the machine has besides. */
+  extras?: readonly MachineExtra[];
   /** Whether the peer is there before QEMU starts. */
   start: 'peer-first' | 'qemu-first';
   /** The profile that the case asks for; absent = the run's. */

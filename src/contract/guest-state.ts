@@ -63,6 +63,26 @@ const halted: ReadonlySet<string> = new Set(['pre-switchover', 'device', 'comple
 const resumed: ReadonlySet<string> = new Set(['failed', 'cancelled']);
 
 /**
+ * The least and the most queue pairs that the guest used at some time from one event number to another: between its asking
+ * for another number and the device's answer it may be either.
+ */
+export function pairsBetween(
+  t: Timeline,
+  ready: EventOf<'driver.ready'>,
+  fromSeq: number,
+  toSeq: number,
+): { least: number; most: number } {
+  const changes = t.all('driver.pairs').filter(({ seq }) => seq > ready.seq);
+  const asked = changes.filter(({ answered }) => !answered);
+  const until = (i: number) =>
+    asked[i] ? (changes.find(({ seq, answered }) => answered && seq > asked[i]!.seq)?.seq ?? Infinity) : Infinity;
+  const used = [ready, ...asked].filter(({ seq }, i) => seq <= toSeq && until(i) >= fromSeq).map(({ pairs }) => pairs);
+  // Nothing is used before the device is up; what is asked about then is what it comes up with.
+  if (used.length === 0) used.push(ready.pairs);
+  return { least: Math.min(...used), most: Math.max(...used) };
+}
+
+/**
  * Since when a guest that is up can expect running rings: not while `stop`, `set_link` or a migration hold them back by command.
  * @returns undefined while held back at event number `seq`; else the moment the last hold ended (0 without any)
  */

@@ -1,4 +1,5 @@
 import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
+import { flagIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning, ranToTheEnd } from './ring-spans.js';
@@ -52,6 +53,17 @@ function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
   };
 }
 
+const setsLink = ({ execute }: EventOf<'qmp.command'>): boolean => execute === 'set_link';
+
+/** When a command was next to lower the link: one that is under way may be carried out at any time. */
+function loweredAfter(t: Timeline, seq: number): number {
+  const command = t
+    .all('qmp.command')
+    .filter((one) => setsLink(one) && !flagIn(one.arguments ?? null, 'up'))
+    .find(({ id, seq: at }) => (t.first('qmp.reply', (reply) => reply.id === id, at)?.seq ?? Infinity) > seq);
+  return command?.t ?? Infinity;
+}
+
 /** Once the rings of a session run, a link that is seen down must come up; the first look may come after them. */
 function missedUps(t: Timeline): Break[] {
   return servedSessions(t).flatMap((view) => {
@@ -59,10 +71,11 @@ function missedUps(t: Timeline): Break[] {
     if (!running) return [];
     const look = t.last('driver.link', () => true, running.seq) ?? t.first('driver.link');
     const reset = t.first('driver.reset', () => true, running.seq);
+    const lowered = loweredAfter(t, running.seq);
     if (!look || look.up || look.seq > Math.min(reset?.seq ?? Infinity, view.toSeq)) return [];
     const up = t.first('driver.link', (e) => e.up, running.seq);
-    const until = Math.min(up?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
-    const wait = unowed(t, running.t, until);
+    const until = Math.min(up?.t ?? Infinity, reset?.t ?? Infinity, lowered, view.to, horizon(t).t);
+    const wait = until <= running.t ? 0 : unowed(t, running.t, until);
     if (wait <= LINK_UP_MS) return [];
     const what = up ? `came up only ${ms(wait)} after` : `was still down ${ms(wait)} after`;
     const seen = `the guest's link ${what} the rings of session ${view.session} ran`;
@@ -126,13 +139,18 @@ export const R31: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:net/vhost-user.c#chr_closed_bh', 'qemu:net/net.c#qmp_set_link'],
-  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show.`,
+  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show. Where set_link is used, only that it is up with running rings.`,
   judge(t) {
     const links = t.all('driver.link');
     const first = links[0];
     if (!first) return notApplicable('no driver looked at the link');
-    if (t.first('qmp.command', (command) => command.execute === 'set_link'))
-      return notApplicable('the link was set by command');
+    if (t.first('qmp.command', setsLink)) {
+      // QEMU raises a link for a peer that returns even if it was lowered by command, and does not ask who is there for one
+      // that is raised by command: only that it is up with running rings is left to judge.
+      const running = servedSessions(t).flatMap((view) => allRunning(t, view)?.seq ?? []);
+      if (running.length === 0) return notApplicable('the link was set by command, and no rings ran');
+      return judged(missedUps(t), hold(`up with running rings in ${counted(running.length, 'session')}`, running));
+    }
     const lost = losses(t).filter((loss) => loss.close.seq > first.seq && ranToTheEnd(t, loss.view));
     const downs = lost.map((loss) => missedDown(t, loss));
     const changes = links.filter((link, i) => i > 0 && link.up !== links[i - 1]!.up);

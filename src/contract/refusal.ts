@@ -18,10 +18,13 @@ const closedByQemu = (t: Timeline, view: SessionView): view is Closed =>
 
 /** Sessions that QEMU closed after it had gone through their handshake, and nobody had told it to. */
 function dropped(t: Timeline, views: readonly SessionView[]): Closed[] {
-  const removed = t.first('qmp.command', ({ execute }) => removing.has(execute))?.seq ?? Infinity;
+  const refused = new Set(t.all('qmp.reply').flatMap(({ id, error }) => (error === undefined ? [] : [id])));
+  const removals = t.all('qmp.command').filter(({ execute, id }) => removing.has(execute) && !refused.has(id));
+  const told = (close: EventOf<'session.close'>) =>
+    removals.some((command) => command.seq < close.seq && unowed(t, command.t, close.t) <= REFUSE_MS);
   return views
     .filter((view) => closedByQemu(t, view))
-    .filter(({ close, handshake }) => close.seq < removed && handshake.complete !== undefined)
+    .filter(({ close, handshake }) => !told(close) && handshake.complete !== undefined)
     .filter((view) => !mayRefuse(t, view));
 }
 

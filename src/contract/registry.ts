@@ -10,6 +10,7 @@ import { R40 } from './memory.js';
 import { R22 } from './messages.js';
 import { R35, R39, T4 } from './migration.js';
 import { R30 } from './negotiated.js';
+import { R34 } from './netdev-events.js';
 import { R26 } from './notifiers.js';
 import { R10, R16, R17 } from './options.js';
 import { R1, R2, R3, R4 } from './process.js';
@@ -18,6 +19,7 @@ import type { Judgement, Requirement } from './requirement.js';
 import { R24, R38 } from './ring-base.js';
 import { R25 } from './ring-memory.js';
 import { R20, R27 } from './ring-setup.js';
+import { R32 } from './ring-stop.js';
 import { R6, R7, R8, R9 } from './server.js';
 import { R11, R19 } from './start-up.js';
 import { T1, T2 } from './traffic.js';
@@ -31,8 +33,8 @@ export const registry: readonly Requirement[] = [
   ...[R12, R13, R14, R15, R16, R17],
   ...[R18, R19, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
-  ...[R29, R30, R31],
-  ...[R35, R36, R37, R38, R39, R40],
+  ...[R29, R30, R31, R32],
+  ...[R34, R35, R36, R37, R38, R39, R40],
   ...[T1, T2, T3, T4],
   M1,
 ];

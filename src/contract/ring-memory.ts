@@ -77,10 +77,30 @@ function ringFaults(t: Timeline, message: Message, table: readonly Region[]): st
   });
 }
 
+/** DIMMs and the like that QEMU said it has, when it was last asked before a message. */
+function plugged(t: Timeline, message: Message): { addr: bigint; size: bigint }[] {
+  const reply = t.last('qmp.reply', ({ execute }) => execute === 'query-memory-devices', message.seq);
+  const devices = Array.isArray(reply?.value) ? reply.value : [];
+  return devices.flatMap((device) => {
+    const [addr, size] = ['addr', 'size'].map((key) => numberIn(bodyIn(device, 'data'), key));
+    return addr === undefined || size === undefined ? [] : [{ addr: BigInt(addr), size: BigInt(size) }];
+  });
+}
+
 /** What is wrong with the memory table once the first ring gets its addresses. */
-function tableFaults(table: readonly Region[], memory: bigint): string[] {
+function tableFaults(
+  table: readonly Region[],
+  memory: bigint,
+  more: readonly { addr: bigint; size: bigint }[],
+): string[] {
   const top = memory < HIGH_RAM_LIMIT ? memory : HIGH_RAM_LIMIT;
-  const missing = hole(table, 0n, LOW_RAM_END < top ? LOW_RAM_END : top) ?? hole(table, HIGH_RAM_START, top);
+  const missing = [
+    { addr: 0n, size: LOW_RAM_END < top ? LOW_RAM_END : top },
+    { addr: HIGH_RAM_START, size: top - HIGH_RAM_START },
+    ...more,
+  ]
+    .map(({ addr, size }) => hole(table, addr, addr + size))
+    .find((at) => at !== undefined);
   return missing === undefined ? [] : [`the memory table lacks guest RAM at ${hex(missing)}`];
 }
 
@@ -101,7 +121,7 @@ function faults(t: Timeline, view: SessionView): { addresses: number; breaks: Br
       if (message.name === 'SET_VRING_NUM') continue;
       const memory = contextOf(t)?.memory;
       if (memory !== undefined && addresses === 0)
-        for (const fault of tableFaults(table, BigInt(memory))) note(message, fault);
+        for (const fault of tableFaults(table, BigInt(memory), plugged(t, message))) note(message, fault);
       addresses++;
     }
   }
@@ -120,7 +140,8 @@ export const R25: Requirement = {
     'qemu:hw/virtio/vhost.c#vhost_virtqueue_set_addr',
     'defect:absent-during-guest-reset',
   ],
-  allowed: 'Addresses are translated through the table of the same connection; how RAM is cut into regions is free.',
+  allowed:
+    'Addresses are translated through the table of the same connection; how RAM is cut into regions is free. Plugged memory is that of the last query-memory-devices.',
   judge(t) {
     if (driverPeriods(t).every((period) => !period.ready)) return notApplicable('no driver was up');
     const results = servedSessions(t).map((view) => faults(t, view));

@@ -1,5 +1,5 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { driverPeriods, freeSince, negotiatedSeq, periodAt, ringsOf } from './guest-state.js';
+import { driverPeriods, freeSince, negotiatedSeq, pairsBetween, periodAt, ringsOf } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { spansIn } from './ring-spans.js';
@@ -146,13 +146,11 @@ function disabled(t: Timeline, view: SessionView): { enabled: number; breaks: Br
     const { ready, toSeq, to } = period;
     if (!ready || ready.seq > view.toSeq || toSeq < view.open.seq) continue;
     const until = Math.min(view.to, to, horizon(t).t);
-    const used = new Set(ringsOf(ready).map(({ index }) => index));
-    const starts = t
-      .of('ring.start', view.session)
-      .filter((e) => e.seq > negotiatedSeq(period) && e.seq < toSeq && used.has(e.ring));
+    const starts = t.of('ring.start', view.session).filter((e) => e.seq > negotiatedSeq(period) && e.seq < toSeq);
     for (const start of starts) {
       const index = start.ring;
       const stop = t.of('ring.stop', view.session).find((e) => e.ring === index && e.seq > start.seq);
+      if (index >= 2 * pairsBetween(t, ready, start.seq, stop?.seq ?? view.toSeq).least) continue;
       const running = spansIn(t, view.session).find(
         (span) => span.ring === index && span.toSeq > start.seq && span.fromSeq < (stop?.seq ?? Infinity),
       );
@@ -177,8 +175,10 @@ function unusedEnabled(t: Timeline, view: SessionView): Break[] {
     .filter(({ enabled }) => enabled)
     .flatMap(({ seq, ring }) => {
       const { ready } = periodAt(t, seq);
-      if (!ready || ready.seq > seq || ring < 2 * ready.pairs) return [];
-      const seen = `session ${view.session}: QEMU enabled ring ${ring}, and the guest uses ${counted(ready.pairs, 'queue pair')}`;
+      if (!ready || ready.seq > seq) return [];
+      const { most } = pairsBetween(t, ready, seq, seq);
+      if (ring < 2 * most) return [];
+      const seen = `session ${view.session}: QEMU enabled ring ${ring}, and the guest uses ${counted(most, 'queue pair')}`;
       return [{ kind: 'violation', seen, events: [ready.seq, seq] }];
     });
 }

@@ -1,5 +1,5 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { driverPeriods, ringsOf } from './guest-state.js';
+import { driverPeriods, pairsBetween, ringsOf } from './guest-state.js';
 import { isStale, ringStarts } from './ring-starts.js';
 import type { SessionView } from './sessions.js';
 import { perTimeline, type Span } from './timing.js';
@@ -86,12 +86,20 @@ export function spansIn(t: Timeline, session: number): readonly RingSpan[] {
   return bySession(t).get(session) ?? NONE;
 }
 
+/** The data rings of the queue pairs that the guest uses at event number `seq`. */
+function ringsInUse(t: Timeline, ready: EventOf<'driver.ready'>, seq: number): EventOf<'driver.ready'>['rings'] {
+  const { least } = pairsBetween(t, ready, seq, seq);
+  return ringsOf(ready).filter(({ index }) => index < 2 * least);
+}
+
 /** When all rings of a driver that is up ran in this session for the first time; undefined when they never did. */
 export function allRunning(t: Timeline, view: SessionView): { t: number; seq: number } | undefined {
   const spans = spansIn(t, view.session);
   for (const { ready, fromSeq, toSeq } of driverPeriods(t)) {
     if (!ready || fromSeq > view.toSeq || toSeq < view.open.seq) continue;
-    const firsts = ringsOf(ready).map(({ index }) => spans.find((span) => span.ring === index && span.toSeq > fromSeq));
+    const firsts = ringsInUse(t, ready, view.toSeq).map(({ index }) =>
+      spans.find((span) => span.ring === index && span.toSeq > fromSeq),
+    );
     if (firsts.length === 0 || firsts.some((span) => span === undefined)) continue;
     const last = firsts.reduce((a, b) => (b!.fromSeq > a!.fromSeq ? b : a))!;
     return { t: last.from, seq: last.fromSeq };
@@ -106,6 +114,6 @@ export function ranToTheEnd(t: Timeline, view: SessionView): boolean {
   const last = view.received.at(-1);
   if (!last || last.name === 'GET_VRING_BASE') return false;
   const spans = spansIn(t, view.session).filter((span) => span.toSeq > last.seq);
-  const wanted = ringsOf(period.ready);
+  const wanted = ringsInUse(t, period.ready, view.toSeq);
   return wanted.length > 0 && wanted.every(({ index }) => spans.some((span) => span.ring === index));
 }

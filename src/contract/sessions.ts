@@ -125,9 +125,16 @@ export function stuck(view: SessionView): boolean {
   return spoilt || refusal(view) !== undefined || unanswered(view) !== undefined || view.short;
 }
 
-/** When a message was held up by its peer, which dealt with it late. */
+/** When a message was held up by its peer, which dealt with it late, or when the schedule went on. */
 const lateSpans = (view: SessionView): Span[] =>
-  view.faults.flatMap(({ t, by }) => (by === undefined ? [] : [{ from: t, to: Math.min(view.to, t + by) }]));
+  view.faults.flatMap(({ t: from, seq, by, fault }) => {
+    if (by !== undefined) return [{ from, to: Math.min(view.to, from + by) }];
+    if (fault !== 'hold') return [];
+    const next = [view.received, view.replies].map(
+      (messages) => messages.find((other) => other.seq > seq)?.t ?? view.to,
+    );
+    return [{ from, to: Math.min(...next) }];
+  });
 
 /** When the peer was silent for good, or had sent part of something on the other channel. */
 const silentSpans = (t: Timeline, view: SessionView): Span[] =>

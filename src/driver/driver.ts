@@ -131,6 +131,28 @@ export class Driver {
     await this.#writeZero(this.#transport);
   }
 
+  /**
+   * Has the device use so many of the pairs that were set up at the start. @throws DriverError when the driver does not run,
+   * or the device refuses; or the bus's error
+   */
+  async setPairs(pairs: number): Promise<void> {
+    const device = this.#device;
+    if (!device) throw new DriverError('ERR_NOT_RUNNING', 'no device to use queue pairs of', 'start the driver first');
+    this.#o.recorder.record({ type: 'driver.pairs', pairs });
+    await device.setPairs(pairs);
+    this.#o.recorder.record({ type: 'driver.pairs', pairs, answered: true });
+  }
+
+  /** Ends without touching the device: its machine is being reset. What was in flight is lost. */
+  abandon(): void {
+    this.#end(new DriverError('ERR_NOT_RUNNING', 'the machine was reset', 'what was in flight is lost'));
+  }
+
+  /** Whether the driver has a device that it set up. */
+  get running(): boolean {
+    return this.#device !== undefined;
+  }
+
   /** Reads the guest-visible link bit now; undefined when the device does not run or has no such bit. */
   async link(): Promise<boolean | undefined> {
     if (!this.#transport || !this.#device || !has(this.#features, VIRTIO_NET_F_STATUS)) return undefined;

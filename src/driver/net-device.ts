@@ -1,6 +1,7 @@
 import { DESCRIPTOR_SIZE, mqPairsSet } from '../virtio/index.js';
 import { Arena, type RingPlace } from './arena.js';
 import { CONTROL_BUFFER_SIZE, CONTROL_PIECES, ControlQueue } from './control-queue.js';
+import { DriverError } from './driver-error.js';
 import type { DriverRing, RingContext } from './driver-ring.js';
 import { type FrameShape, pieceCount } from './frame.js';
 import { PackedRing } from './packed-ring.js';
@@ -96,9 +97,15 @@ export class NetDevice {
     await Promise.all(this.rx.map(({ ring }) => ring.kick()));
   }
 
-  /** Has the device use our number of pairs. Needs the control queue. @throws DriverError when the device refuses */
-  async setPairs(): Promise<void> {
-    await this.#control!.execute(mqPairsSet(this.rx.length));
+  /** Has the device use so many of our pairs. @throws DriverError when it refuses, or has no control queue */
+  async setPairs(pairs = this.rx.length): Promise<void> {
+    if (!this.#control || pairs > this.rx.length)
+      throw new DriverError(
+        'ERR_DEVICE',
+        `${pairs} queue pairs of ${this.rx.length}`,
+        'a multiqueue device, and a start with as many',
+      );
+    await this.#control.execute(mqPairsSet(pairs));
   }
 
   /** Serves every ring until none has anything new. @throws DriverError when a ring makes no sense */

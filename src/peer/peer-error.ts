@@ -7,6 +7,7 @@ export type PeerErrorCode =
   | 'ERR_PROTOCOL'
   | 'ERR_NO_SESSION'
   | 'ERR_NO_CHANNEL'
+  | 'ERR_NOTHING_HELD'
   | 'ERR_CUT';
 
 /** The front-end broke the protocol, or the peer was asked for what its state does not allow. */

@@ -118,6 +118,14 @@ export class Peer {
     session?.leave(how);
   }
 
+  /** Goes on with the message that it holds back; what comes after this session holds nothing. @throws PeerError */
+  resume(): void {
+    if (!this.#session) throw new PeerError('ERR_NO_SESSION', 'no session to go on with', 'await fault first');
+    const { hold: _, ...fault } = this.#fault;
+    this.#fault = fault;
+    this.#session.resume();
+  }
+
   /**
    * Server role: the returning connection is established, waiting in QEMU's backlog, before the old session ends.
    * QEMU serves one client at a time, so nothing is read from the new one until then.

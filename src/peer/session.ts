@@ -30,6 +30,7 @@ import {
   Faults,
   type Meeting,
   type Misdeed,
+  type Pause,
   type SessionFault,
 } from './faults/index.js';
 import { handlers, type Reply } from './handlers.js';
@@ -72,6 +73,9 @@ export interface SessionOptions {
   /** `refused`: the peer closed because of an error, or the front-end in the middle of a handshake or before any ring ran. */
   onClose(refused: boolean): void;
 }
+
+/** Does something when it is time. */
+type Later = (go: () => void) => void;
 
 /** A message that was received: what of it is needed to deal with it. */
 interface Dealing extends RawMessage {
@@ -120,6 +124,8 @@ export class Session {
   #ran = false;
   /** What is being held back: an answer, its second part, or a message that is not dealt with yet. */
   #late: NodeJS.Timeout | undefined;
+  /** Goes on with what is being held back until somebody says so. */
+  #resume: (() => void) | undefined;
   /** The message that is not dealt with yet. */
   #held: Dealing | undefined;
   #closed = false;
@@ -143,7 +149,25 @@ export class Session {
 
   /** Whether QEMU may be waiting for it without end. */
   get keepsWaiting(): boolean {
-    return !this.#closed && (this.#stalled || this.#half);
+    return !this.#closed && (this.#stalled || this.#half || this.holds);
+  }
+
+  /** Whether a message is being held back until resume(). */
+  get holds(): boolean {
+    return this.#resume !== undefined;
+  }
+
+  /** Goes on with the message that it holds back. @throws PeerError ERR_NOTHING_HELD */
+  resume(): void {
+    const go = this.#resume;
+    if (!go || this.#closed)
+      throw new PeerError(
+        'ERR_NOTHING_HELD',
+        'the peer holds nothing back',
+        'does the message of the fault hold come?',
+      );
+    this.#resume = undefined;
+    go();
   }
 
   /** Does something wrong at once. @throws PeerError ERR_NO_CHANNEL when it needs a channel that is not there */
@@ -384,17 +408,22 @@ export class Session {
   }
 
   /** Where QEMU waits for an answer, only that is late, so that what QEMU sends too early is seen. */
-  #dealLate(dealing: Dealing, by: Ms): void {
+  #dealLate(dealing: Dealing, by: Exclude<Pause, 'for-ever'>): void {
     const { name, spec, flags } = dealing;
     const rule = spec?.reply.rule;
-    this.#note({ name: 'late', bend: { what: `${by} ms late` } }, name, by);
+    if (by === 'until-resumed') this.#note({ name: 'hold', bend: { what: 'held until the schedule goes on' } }, name);
+    else this.#note({ name: 'late', bend: { what: `${by} ms late` } }, name, by);
+    const later: Later = (go) => {
+      if (by === 'until-resumed') this.#resume = go;
+      else this.#late = setTimeout(go, by);
+    };
     if (rule === 'always' || rule === 'log-shmfd' || (flags & FLAG_NEED_REPLY) !== 0) {
-      this.#deal(dealing, by);
+      this.#deal(dealing, later);
       return;
     }
     this.#held = dealing;
     this.#socket.pauseReading();
-    this.#late = setTimeout(() => {
+    later(() => {
       this.#held = undefined;
       this.#socket.onReadable(() => this.#readable());
       try {
@@ -402,11 +431,11 @@ export class Session {
       } catch (error) {
         this.fail(error);
       }
-    }, by);
+    });
   }
 
   /** Handles a message and answers it. Fds that no handler keeps are closed. */
-  #deal(dealing: Dealing, late?: Ms): void {
+  #deal(dealing: Dealing, later?: Later): void {
     const { request, flags, fds, name, spec, decoded } = dealing;
     const kept = new Set<number>();
     try {
@@ -436,8 +465,8 @@ export class Session {
         this.#commit(due.meeting.bends(due.answer), due);
         if (this.#cutAt === 'after-reply') this.#leaveAtCut('close');
       };
-      if (late === undefined) answer();
-      else this.#late = setTimeout(answer, late);
+      if (later) later(answer);
+      else answer();
     } finally {
       for (const fd of fds) if (!kept.has(fd)) closeFd(fd);
     }
@@ -550,6 +579,7 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#late);
+    this.#resume = undefined;
     for (const fd of this.#held?.fds ?? []) closeFd(fd);
     // Rings stop before the record of the close: nothing moves on a session that is gone.
     for (const ring of this.rings.values()) {

@@ -8,9 +8,16 @@ export const CHARDEV_ID = 'c0';
 /** The vhost-user netdev behind the guest's NIC. */
 export const NETDEV_ID = 'n0';
 
+/** The guest's NIC, where it can be removed. */
+const NIC_ID = 'nic';
+
 /** The machine types that the guest driver can handle. */
 export const machineTypes = ['q35', 'pc', 'microvm'] as const;
 export type MachineType = (typeof machineTypes)[number];
+
+/** What q35 and pc can have besides: room for a DIMM and memory to make one of, a balloon, a network device to remove. */
+export const machineExtras = ['memory', 'balloon', 'removable'] as const;
+export type MachineExtra = (typeof machineExtras)[number];
 
 /** `auto`: TCG, or the qtest accelerator where a build has no TCG. */
 export const accelChoices = ['auto', ...accelerators] as const;
@@ -29,6 +36,7 @@ export interface CommandLineOptions {
   memory: number;
   /** MTU of the network device (host_mtu); it has none without. */
   mtu?: number;
+  extras?: readonly MachineExtra[];
   /** Retry interval of a `client`; 0 = it never retries. A `server` has none: QEMU refuses the combination. */
   reconnectMs: number;
   /** vhost-user's socket: QEMU's own (server), or the peer's (client). */
@@ -50,6 +58,8 @@ export interface CommandLineOptions {
  */
 const ONE_IOAPIC = ',ioapic2=off';
 const MIB = 1 << 20;
+/** Of the memory that can become a DIMM, by the name of `more`. */
+const MORE = '64M';
 /** A slot that q35 and pc leave free, fixed so that a command line means the same device in every version. */
 const PCI_SLOT = 4;
 
@@ -58,7 +68,7 @@ const PCI_SLOT = 4;
  * @throws QemuError ERR_QEMU_MACHINE, ERR_QEMU_ACCEL, ERR_QEMU_UNSUPPORTED when this binary cannot do what is asked
  */
 export function commandLine(options: CommandLineOptions): string[] {
-  const { facts, machine, queuePairs } = options;
+  const { facts, machine, queuePairs, extras = [] } = options;
   const choice = machineTypes.filter((type) => facts.machines.has(type));
   if (!choice.includes(machine))
     throw new QemuError(
@@ -75,12 +85,14 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...['-display', 'none'],
     ...['-accel', accelerator(facts, options.accel)],
     ...['-machine', `${machine}${machine === 'microvm' && atLeast(facts, 6, 0) ? ONE_IOAPIC : ''},memory-backend=mem`],
-    ...['-m', memory],
+    ...['-m', extras.includes('memory') ? `${memory},slots=2,maxmem=1G` : memory],
     ...['-object', `memory-backend-memfd,id=mem,size=${memory},share=on`],
+    ...(extras.includes('memory') ? ['-object', `memory-backend-memfd,id=more,size=${MORE},share=on`] : []),
     ...['-bios', options.biosPath],
     ...['-chardev', chardev(options)],
     ...['-netdev', `vhost-user,id=${NETDEV_ID},chardev=${CHARDEV_ID}${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
     ...device(options),
+    ...(extras.includes('balloon') ? ['-device', 'virtio-balloon-pci'] : []),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
     ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
     // Otherwise every qtest command is echoed on stderr.
@@ -127,11 +139,12 @@ function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: 
   return ['socket', ...options.map(([name, value]) => `${name}=${quote(value)}`)].join();
 }
 
-function device({ facts, machine, queuePairs, ring, mtu }: CommandLineOptions): string[] {
+function device({ facts, machine, queuePairs, ring, mtu, extras = [] }: CommandLineOptions): string[] {
   const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
   needs(facts, type);
   const common = [
     `${type},netdev=${NETDEV_ID}`,
+    ...(extras.includes('removable') ? [`id=${NIC_ID}`] : []),
     ...(queuePairs > 1 ? ['mq=on'] : []),
     ...(ring === 'packed' ? ['packed=on'] : []),
     ...(mtu === undefined ? [] : [`host_mtu=${mtu}`]),

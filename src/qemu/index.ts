@@ -4,7 +4,9 @@ export {
   CHARDEV_ID,
   type CommandLineOptions,
   commandLine,
+  type MachineExtra,
   type MachineType,
+  machineExtras,
   machineTypes,
   NETDEV_ID,
 } from './command-line.js';

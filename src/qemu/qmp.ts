@@ -70,7 +70,8 @@ export class QmpClient extends LineClient<Json> {
       return value;
     } catch (error) {
       // A connection that was lost is no reply.
-      if (error instanceof QmpError) this.#recorder.record({ ...reply(), error: error.desc });
+      if (error instanceof QmpError)
+        this.#recorder.record({ ...reply(), error: error.desc, errorClass: error.errorClass });
       throw error;
     }
   }

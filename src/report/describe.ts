@@ -105,6 +105,8 @@ function text(event: Event): string {
       return `driver accepts features ${event.accepted} of ${event.offered}`;
     case 'driver.ready':
       return `driver sets DRIVER_OK with ${plural(event.pairs, 'pair')}, ${plural(event.rings.length, 'ring')}`;
+    case 'driver.pairs':
+      return `driver ${event.answered ? 'uses' : 'asks for'} ${plural(event.pairs, 'queue pair')}`;
     case 'driver.link':
       return `guest sees link ${event.up ? 'up' : 'down'}`;
     case 'driver.interrupt':

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   type Activity,
   type Burst,
+  type CommandAnswer,
   CutOff,
   type MigrationChoice,
   QemuGone,
@@ -24,6 +25,7 @@ import {
   QemuError,
   type QemuFacts,
   type QemuProcess,
+  QmpError,
   startHeartbeat,
 } from '../qemu/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
@@ -91,6 +93,8 @@ export class VariantStage implements Stage {
   #burst = 0;
   /** QEMU's own limit of descriptors, while another is in force. */
   #usualLimit: number | undefined;
+  /** What was begun and that nobody has waited for yet. */
+  #begun: { what: string; work: Promise<unknown> }[] = [];
   /** The cut of the phase under way, if there is one. */
   #cut: Cut | undefined;
   #migration: Migration | undefined;
@@ -112,6 +116,7 @@ export class VariantStage implements Stage {
       ring: variant.ring,
       memory: variant.memory,
       ...(variant.mtu === undefined ? {} : { mtu: variant.mtu }),
+      ...(variant.extras === undefined ? {} : { extras: variant.extras }),
       reconnectMs: variant.reconnectMs,
       ...(variant.chardev ? { chardev: variant.chardev } : {}),
       socketPath: this.#socketPath,
@@ -346,7 +351,7 @@ export class VariantStage implements Stage {
     const session = this.peer.session;
     return this.recorder
       .latest('driver.ready')!
-      .rings.every(({ index }) => session?.rings.get(index)?.running ?? false);
+      .rings.every(({ index }) => index >= 2 * this.#pairs || (session?.rings.get(index)?.running ?? false));
   }
 
   async readLink(): Promise<boolean | undefined> {
@@ -369,7 +374,7 @@ export class VariantStage implements Stage {
     const driver = this.#driver;
     if (!driver || !this.recorder.latest('driver.ready')) throw new StepFailed('traffic before the driver was started');
     const { traffic } = this.peer;
-    const { pairs } = this.recorder.latest('driver.ready')!;
+    const pairs = this.#pairs;
     const burst = this.#burst++;
     this.recorder.record({
       type: 'traffic.begin',
@@ -439,11 +444,16 @@ export class VariantStage implements Stage {
     await this.#bounded('driver reset', this.#driver.reset());
   }
 
+  async usePairs(pairs: number): Promise<void> {
+    if (!this.#driver) throw new StepFailed('queue pairs before the driver was started');
+    await this.#bounded('queue pairs', this.#driver.setPairs(pairs));
+  }
+
   keepDriver(activity: Activity): void {
     const driver = this.#driver;
     if (!driver || !this.#driverRuns) throw new StepFailed(`${activity} before the driver was started`);
     if (this.#busy) throw new StepFailed('the driver is busy already');
-    const { pairs } = this.recorder.latest('driver.ready')!;
+    const pairs = this.#pairs;
     this.#busy = new BusyDriver({
       driver,
       recorder: this.recorder,
@@ -466,12 +476,34 @@ export class VariantStage implements Stage {
     await this.#bounded('the last kick', busy.rest());
   }
 
-  async qmp(execute: string, args?: Json): Promise<Json> {
+  async qmp(execute: string, args?: Json, answer: CommandAnswer = 'done'): Promise<Json | undefined> {
+    await this.#bounded('QMP', this.#running().qmp);
+    return this.#bounded(`QMP ${execute}`, this.#answered(execute, args, answer));
+  }
+
+  begin(what: string, work: Promise<unknown>): void {
+    // Whoever finishes it gets the error.
+    work.catch(() => {});
+    this.#begun.push({ what, work });
+  }
+
+  async finishBegun(): Promise<void> {
+    for (const { what, work } of this.#begun.splice(0)) await this.#bounded(what, work);
+  }
+
+  /** @throws StepFailed when the answer is not the one that is meant to come */
+  async #answered(execute: string, args: Json | undefined, answer: CommandAnswer): Promise<Json | undefined> {
+    const qmp = await this.#running().qmp;
+    // The guest goes with its machine: nothing of its driver touches the device any more.
+    if (execute === 'system_reset') this.#driver?.abandon();
     try {
-      return await this.#execute(execute, args);
+      const value = await qmp.execute(execute, args);
+      if (answer === 'refused') throw new StepFailed(`${execute} was not refused`);
+      return value;
     } catch (error) {
-      if (error instanceof Error && error.name === 'QmpError') throw new StepFailed(`${execute}: ${error.message}`);
-      throw error;
+      if (!(error instanceof QmpError)) throw error;
+      if (answer === 'done') throw new StepFailed(`${execute}: ${error.message}`);
+      return undefined;
     }
   }
 
@@ -629,10 +661,21 @@ export class VariantStage implements Stage {
     return optionsRefused(this.recorder.timeline()) !== undefined;
   }
 
-  /** Whether the driver reached DRIVER_OK and did not reset the device since. */
+  /** Whether the driver reached DRIVER_OK, and neither it nor a reset of the machine has reset the device since. */
   get #driverRuns(): boolean {
     const ready = this.recorder.latest('driver.ready');
-    return ready !== undefined && ready.seq > (this.recorder.latest('driver.reset')?.seq ?? -1);
+    return (
+      ready !== undefined &&
+      (this.#driver?.running ?? false) &&
+      ready.seq > (this.recorder.latest('driver.reset')?.seq ?? -1)
+    );
+  }
+
+  /** Queue pairs that the driver uses now. */
+  get #pairs(): number {
+    const ready = this.recorder.latest('driver.ready')!;
+    const changed = this.recorder.latest('driver.pairs');
+    return changed && changed.seq > ready.seq ? changed.pairs : ready.pairs;
   }
 
   get #gone(): boolean {

@@ -384,6 +384,16 @@ export interface DriverReady {
   rings: { index: number; size: number; desc: Hex; avail: Hex; used: Hex }[];
 }
 
+/**
+ * The driver has the device use so many of the queue pairs that it set up (the control queue's MQ_VQ_PAIRS_SET). Recorded
+ * when it asks, and when the device has answered.
+ */
+export interface DriverPairs {
+  type: 'driver.pairs';
+  pairs: number;
+  answered?: true;
+}
+
 /** The guest-visible VIRTIO_NET_S_LINK_UP bit, recorded at first read and at each change. */
 export interface DriverLink {
   type: 'driver.link';
@@ -469,6 +479,8 @@ export interface QmpReply {
   execute: string;
   latency: Ms;
   error?: string;
+  /** QMP's class of the error, such as `DeviceNotFound`. */
+  errorClass?: string;
   value?: Json;
 }
 
@@ -651,6 +663,7 @@ export type EventBody =
   | DriverReset
   | DriverFeatures
   | DriverReady
+  | DriverPairs
   | DriverLink
   | DriverInterrupt
   | DriverKick

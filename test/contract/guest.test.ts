@@ -89,6 +89,12 @@ describe('R31 the guest sees the link', () => {
   it('says nothing without a driver, a loss, or when the link was set by command', () => {
     expectNotApplicable('R31', server({ driver: 'none' }));
     expectNotApplicable('R31', server({ away: [] }));
-    expectNotApplicable('R31', good.plus({ t: 300, type: 'qmp.command', id: 1, execute: 'set_link' }));
+    const off = { t: 300, type: 'qmp.command', id: 1, execute: 'set_link', arguments: { up: false } } as const;
+    const done = { t: 301, type: 'qmp.reply', id: 1, execute: 'set_link', latency: 1, value: {} } as const;
+    expectHold('R31', good.plus(off, done), /up with running rings in 2 sessions/);
+    expectNotApplicable('R31', server({ driver: 'none' }).plus(off));
+    const stays = good.without('driver.link', (e) => e.t === up.t).stretch(up.t + 1, 2500);
+    expectBreak('R31', stays.plus(off, done), 'violation', /still down \d+ ms after the rings of session 2 ran/);
+    expectHold('R31', stays.plus(off));
   });
 });

@@ -367,6 +367,17 @@ describe("R25 rings and memory are the guest's", () => {
   });
   it('breaks when RAM or descriptors are missing', () => {
     expectBreak('R25', table([{ ...whole, size: '0x3000000' }]), 'violation', /lacks guest RAM at 0x3000000/);
+    const dimm = { addr: 0x1_0000_0000, size: 64 << 20, id: 'dimm', memdev: '/objects/more' };
+    const asked = {
+      type: 'qmp.reply' as const,
+      id: 1,
+      execute: 'query-memory-devices',
+      latency: 1,
+      value: [{ type: 'dimm', data: dimm }],
+    };
+    const start = good.find('wire.recv', ({ name }) => name === 'SET_VRING_ADDR').t;
+    const plugged = good.plus({ ...asked, t: start - 1 });
+    expectBreak('R25', plugged, 'violation', /lacks guest RAM at 0x100000000/);
     expectBreak('R25', table([whole], 0), 'violation', /0 file descriptors for 1 region/);
   });
   it('compares with the driver of the moment, which may report after the set-up', () => {
@@ -458,6 +469,22 @@ describe('R27 rings in use are enabled', () => {
     expectBreak('R27', reset, 'violation', /session 2: QEMU started ring 1 and did not enable it in/);
     const restopped = stopped.plus({ ...later[0]!, t: start.t + 115 } as (typeof later)[0]);
     expectHold('R27', restopped);
+  });
+
+  it('follows a guest that uses fewer pairs, and more again', () => {
+    const ready = good.find('driver.ready');
+    const asked = { t: ready.t + 1, type: 'driver.pairs' as const, pairs: 1 };
+    const done = { ...asked, t: ready.t + 2, answered: true as const };
+    const enabled = { type: 'ring.enable' as const, session: 1, ring: 2, enabled: true };
+    // What was under way when the guest asked may still come.
+    expectHold(
+      'R27',
+      good.plus(asked, done, { ...enabled, t: ready.t + 1.5 }).only(({ t }) => t < ready.t + 5),
+    );
+    const after = good.plus(asked, done, { ...enabled, t: ready.t + 3 });
+    expectBreak('R27', after, 'violation', /session 1: QEMU enabled ring 2, and the guest uses 1 queue pair/);
+    const more = after.plus({ ...asked, t: ready.t + 2.2, pairs: 2 }, { ...done, t: ready.t + 2.4, pairs: 2 });
+    expectHold('R27', more);
   });
 
   it('breaks when a ring of a pair is enabled that the guest does not use', () => {

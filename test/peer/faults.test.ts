@@ -221,6 +221,43 @@ describe('late', () => {
   });
 });
 
+describe('hold', () => {
+  test('an answer waits until it is told to go', async () => {
+    const { frontEnd, recorder, session } = rig({ fault: { hold: { message: 'GET_FEATURES' } } });
+    expect(session.holds).toBe(false);
+    frontEnd.send('GET_FEATURES');
+    const fault = await seen(recorder, 'peer.fault');
+    expect(fault).toMatchObject({ fault: 'hold', message: 'GET_FEATURES' });
+    expect(fault).not.toHaveProperty('spoils');
+    expect([session.holds, session.keepsWaiting]).toEqual([true, true]);
+    expect(replies(recorder)).toEqual([]);
+    session.resume();
+    await frontEnd.next();
+    expect([session.holds, session.keepsWaiting]).toEqual([false, false]);
+  });
+
+  test('a message without an answer holds up all that follow', async () => {
+    const { frontEnd, recorder, session } = rig({ fault: { hold: { message: 'SET_OWNER' } } });
+    frontEnd.send('SET_OWNER');
+    frontEnd.send('GET_FEATURES');
+    await seen(recorder, 'peer.fault');
+    expect(session.owned).toBe(false);
+    session.resume();
+    await frontEnd.next();
+    expect(session.owned).toBe(true);
+  });
+
+  test('nothing can go on that is not held, or whose session is over', async () => {
+    const { frontEnd, recorder, session } = rig({ fault: { hold: { message: 'GET_FEATURES' } } });
+    expect(() => session.resume()).toThrow(/holds nothing back/);
+    frontEnd.send('GET_FEATURES');
+    await seen(recorder, 'peer.fault');
+    session.leave('close');
+    expect(() => session.resume()).toThrow(/holds nothing back/);
+    expect(replies(recorder)).toEqual([]);
+  });
+});
+
 describe('an answer in two parts', () => {
   test.each([1, 11, 12, 19])('comes whole, the rest when the first %i bytes were read', async (at) => {
     const far = new Bare({ split: { message: 'GET_FEATURES', at } });

@@ -26,6 +26,7 @@ const occasions: Record<string, string> = {
   R13: 'client.interval.zero[driver=none,machine=microvm]',
   R14: 'client.start.path-absent[driver=none,machine=microvm]',
   R31: SERVER_SEEN,
+  R32: 'driver.reset-before-leave[role=server,machine=microvm]',
   M1: SERVER_SEEN,
   R10: 'options.listener-with-interval[option=reconnect,value=1,machine=microvm]',
   R11: 'options.listener-waits[wait=off,late=4s,machine=microvm]',

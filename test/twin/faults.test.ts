@@ -74,6 +74,10 @@ async function again(stage: GuestStage): Promise<Buffer[]> {
   return stage.peer.frames.slice(frames.length);
 }
 
+/** The last words of the events by which management was told of connections and losses. */
+const announced = async ({ twin }: { twin: RunningTwin }): Promise<string[]> =>
+  (await twin.monitor).aside.flatMap((line) => /"NETDEV_VHOST_USER_(\w+)"/.exec(line)?.[1] ?? []);
+
 const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   'self-dial-abort': async (stage) => {
     await leave(stage);
@@ -274,6 +278,14 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await stage.peer.dial();
     await stage.peer.until(() => stage.peer.names.includes('SET_OWNER'));
   },
+  'connected-twice': async (stage) => {
+    await restart(stage);
+    await expect.poll(() => announced(stage)).toEqual(['DISCONNECTED', 'CONNECTED', 'CONNECTED']);
+  },
+  'loss-not-announced': async (stage) => {
+    await restart(stage);
+    await expect.poll(() => announced(stage)).toEqual(['CONNECTED']);
+  },
   'chardev-lies-connected': async ({ twin, peer }) => {
     await leave({ twin, peer });
     await expect.poll(() => chardevConnected(twin)).toBe(true);
@@ -365,6 +377,19 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     await stage.guest.transmit(1, frames);
     await delay(QUIET_MS);
     expect(stage.peer.frames).toHaveLength(frames.length);
+  },
+  'stops-without-asking': async ({ twin, peer }) => {
+    await twin.qmp('stop');
+    expect(peer.names.at(-1)).toBe('SET_STATUS');
+    expect(peer.names).not.toContain('GET_VRING_BASE');
+  },
+  'status-before-bases': async ({ twin, peer }) => {
+    await twin.qmp('stop');
+    expect(peer.names.slice(-3)).toEqual(['SET_STATUS', 'GET_VRING_BASE', 'GET_VRING_BASE']);
+  },
+  'stops-twice': async ({ twin, peer }) => {
+    await twin.qmp('stop');
+    expect(peer.names.filter((name) => name === 'GET_VRING_BASE')).toHaveLength(4);
   },
   'link-not-lowered': async ({ twin, peer, guest }) => {
     await leave({ twin, peer });

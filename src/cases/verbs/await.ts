@@ -46,6 +46,9 @@ const events = {
   async stalled(stage: Stage) {
     await stage.until('the stalled message', () => stage.peer.session?.stalled ?? false);
   },
+  async commands(stage: Stage) {
+    await stage.finishBegun();
+  },
   async 'link-down'(stage: Stage) {
     await link(stage, false);
   },
@@ -108,6 +111,20 @@ function since<T extends EventType>(
   return undefined;
 }
 
+/** An event of QMP's since the last command of the schedule, or of the start. */
+async function qmpEvent(stage: Stage, name: string): Promise<void> {
+  const { recorder } = stage;
+  const came = () => {
+    for (let i = recorder.events.length - 1; i >= 0; i--) {
+      const event = recorder.events[i]!;
+      if (event.type === 'step.begin' && event.verb === 'qmp') return false;
+      if (event.type === 'qmp.event' && event.event === name) return true;
+    }
+    return false;
+  };
+  await stage.until(`the event ${name}`, came);
+}
+
 /** Reads the bit first: a change that came and went before is no change to wait for. */
 async function link(stage: Stage, up: boolean): Promise<void> {
   const now = await stage.readLink();
@@ -115,7 +132,9 @@ async function link(stage: Stage, up: boolean): Promise<void> {
   await stage.until(`guest-visible link ${up ? 'up' : 'down'}`, () => stage.recorder.latest('driver.link')?.up === up);
 }
 
-export const awaitEvent: Verb<keyof typeof events> = {
+const names = Object.keys(events) as (keyof typeof events)[];
+
+export const awaitEvent: Verb<keyof typeof events | { event: string }> = {
   name: 'await',
   help:
     'Waits for an event: session (connected), handshake (done), qmp (start-up is over), heartbeat (QMP answers now: QEMU is ' +
@@ -124,11 +143,16 @@ export const awaitEvent: Verb<keyof typeof events> = {
     'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
     'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
     'reaction (either it has answered or it is silent), answer (QEMU answered a request of the back-end, or closed its ' +
-    'channel), copied (a migration that is held there has sent all of memory), switch-over (it pauses before that), migrated ' +
-    '(it is over, however it ended), link-down, link-up, disconnected, lost (disconnected, with a driver its link down, and what QEMU does thereupon ' +
-    'done).',
-  schema: z.enum(Object.keys(events) as (keyof typeof events)[]),
+    'channel), commands (all that was begun without waiting is done), copied (a migration that is held there has sent all of ' +
+    'memory), switch-over (it pauses before that), migrated (it is over, however it ended), link-down, link-up, disconnected, ' +
+    'lost (disconnected, with a driver its link down, and what QEMU does thereupon done). event: one of QMP, since the last ' +
+    'command of the schedule.',
+  schema: z.union([
+    z.enum(names),
+    z.strictObject({ event: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'the name of a QMP event such as RESET') }),
+  ]),
   async run(stage, event) {
-    await events[event](stage);
+    if (typeof event === 'string') await events[event](stage);
+    else await qmpEvent(stage, event.event);
   },
 };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { frameShapes } from '../../driver/index.js';
 import { bit, type FeatureName, virtioFeatures, virtioNetFeatures } from '../../wire/index.js';
+import type { Stage } from '../stage.js';
 import type { Verb } from './verb.js';
 
 const features: Partial<Record<FeatureName, number>> = { ...virtioFeatures, ...virtioNetFeatures };
@@ -22,7 +23,17 @@ const start = z.strictObject({
   pairs: z.int().min(1).max(8).optional().describe('Queue pairs that it uses; else all of the device'),
 });
 
-const schema = z.union([z.enum(['start', 'reset', 'keep-kicking', 'keep-sending', 'rest']), z.strictObject({ start })]);
+const wait = z.boolean().default(true).describe('false: goes on at once; `await: commands` waits for it');
+
+const schema = z.union([
+  z.enum(['start', 'reset', 'keep-kicking', 'keep-sending', 'rest']),
+  z.strictObject({ start: start.prefault({}), wait }),
+  z.strictObject({ reset: z.strictObject({}), wait }),
+  z.strictObject({
+    pairs: z.int().min(1).max(8).describe('Queue pairs to use from now on, of those that it started with'),
+    wait,
+  }),
+]);
 
 export const driver: Verb<z.output<typeof schema>> = {
   name: 'driver',
@@ -30,7 +41,7 @@ export const driver: Verb<z.output<typeof schema>> = {
     'The guest driver resets the device, or starts it anew, with rings elsewhere in memory than before. keep-kicking: from now ' +
     'on it notifies its TX rings again and again, whatever the device says to that, and as fast as it can while a peer ' +
     'returns to a listening QEMU; keep-sending: the same with a packet before each kick; rest ends it. Nothing without ' +
-    'a driver.',
+    'a driver. pairs: it has the device use fewer of its queue pairs, or more again, by the control queue.',
   schema,
   async run(stage, action) {
     if (stage.variant.driver === 'none') return;
@@ -39,16 +50,24 @@ export const driver: Verb<z.output<typeof schema>> = {
     if (action === 'keep-kicking') return stage.keepDriver('kicking');
     if (action === 'keep-sending') return stage.keepDriver('sending');
     if (action === 'rest') return stage.restDriver();
-    const { decline, pairs, frame, indirect, 'event-idx': eventIdx } = action.start;
-    const declined = [
-      ...decline,
-      ...(eventIdx ? [] : (['VIRTIO_RING_F_EVENT_IDX'] as const)),
-      ...(indirect ? [] : (['VIRTIO_RING_F_INDIRECT_DESC'] as const)),
-    ];
-    await stage.startDriver({
-      decline: declined.reduce((mask, name) => mask | bit(features[name]!), 0n),
-      frame,
-      ...(pairs === undefined ? {} : { pairs }),
-    });
+    const doing = act(stage, action);
+    if (action.wait) await doing;
+    else stage.begin(`driver ${Object.keys(action)[0]}`, doing);
   },
 };
+
+async function act(stage: Stage, action: Exclude<z.output<typeof schema>, string>): Promise<void> {
+  if ('reset' in action) return stage.resetDriver();
+  if ('pairs' in action) return stage.usePairs(action.pairs);
+  const { decline, pairs, frame, indirect, 'event-idx': eventIdx } = action.start;
+  const declined = [
+    ...decline,
+    ...(eventIdx ? [] : (['VIRTIO_RING_F_EVENT_IDX'] as const)),
+    ...(indirect ? [] : (['VIRTIO_RING_F_INDIRECT_DESC'] as const)),
+  ];
+  return stage.startDriver({
+    decline: declined.reduce((mask, name) => mask | bit(features[name]!), 0n),
+    frame,
+    ...(pairs === undefined ? {} : { pairs }),
+  });
+}

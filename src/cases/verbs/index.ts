@@ -10,6 +10,7 @@ import { phase } from './phase.js';
 import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
+import { resume } from './resume.js';
 import { secondClient } from './second-client.js';
 import { stay } from './stay.js';
 import { storm } from './storm.js';
@@ -25,6 +26,7 @@ export const verbs: readonly Verb[] = [
   flap,
   storm,
   misbehave,
+  resume,
   secondClient,
   decoy,
   phase,

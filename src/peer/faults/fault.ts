@@ -18,8 +18,11 @@ export interface Answer {
   ack: boolean;
 }
 
-/** How long a message waits before it is dealt with: for ever, or a time; reading goes on where an answer is due. */
-export type Pause = 'for-ever' | Ms;
+/**
+ * How long a message waits before it is dealt with: for ever, until somebody says so, or a time; reading goes on where an
+ * answer is due.
+ */
+export type Pause = 'for-ever' | 'until-resumed' | Ms;
 
 /** What comes with a request of the back-end: an eventfd, or a page of shared memory. */
 export type GiftName = 'eventfd' | 'page';

@@ -3,6 +3,7 @@ import { deaf } from './deaf.js';
 import type { Answer, Bend, Fault, FaultKind, Pause } from './fault.js';
 import { fds } from './fds.js';
 import { header } from './header.js';
+import { hold } from './hold.js';
 import { late } from './late.js';
 import { request } from './request.js';
 import { silent } from './silent.js';
@@ -15,7 +16,7 @@ import { value } from './value.js';
 
 export type { Answer, Bend, ChannelAct, FaultKind, GiftName, Pause } from './fault.js';
 
-const kinds = { silent, stall, late, deaf, split, header, value, stray, twice, unasked, fds, request } as const;
+const kinds = { silent, stall, hold, late, deaf, split, header, value, stray, twice, unasked, fds, request } as const;
 
 /** What a back-end can do wrong, in the order that help lists it. */
 export const faultKinds: readonly FaultKind[] = Object.values(kinds) as FaultKind[];

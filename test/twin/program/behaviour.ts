@@ -35,7 +35,10 @@ export type InitStep =
 /** The parts of starting one queue pair; `memory` goes with the first pair only, `status` with the last. */
 export type StartStep = 'enable' | 'features' | 'memory' | 'rings' | 'status';
 
-/** Everything about the twin that a fault may change. `wellBehaved` is what QEMU 7.2 does. */
+/** The parts of stopping one queue pair; `status` goes with the last. */
+export type StopStep = 'bases' | 'status';
+
+/** Everything about the twin that a fault may change. `wellBehaved` is what QEMU 10.0 does. */
 export interface Behaviour {
   /** Milliseconds from a loss, or from a failed dial (`attempt` > 0), to the next dial; undefined = never again. */
   redialAfter(reconnectMs: number, attempt: number): number | undefined;
@@ -67,11 +70,14 @@ export interface Behaviour {
   answersMonitor(twin: Twin): boolean;
   /** What the monitor says of the chardev. */
   reportsConnected(twin: Twin): boolean;
+  /** What management is told after the handshake of a connection, or its loss: events by their last word. */
+  announces(event: 'CONNECTED' | 'DISCONNECTED', connection: number): ('CONNECTED' | 'DISCONNECTED')[];
   /** How it ends on `quit`; undefined = never. */
   exitCode: number | undefined;
 
   initSteps(steps: InitStep[], connection: number): InitStep[];
   startSteps(steps: StartStep[], connection: number): StartStep[];
+  stopSteps(steps: StopStep[]): StopStep[];
   /** What is sent in place of a message. */
   outgoing(message: Outgoing, moment: Moment): Outgoing[];
   /** Which of the offered protocol features are acked. */
@@ -95,7 +101,7 @@ export interface Behaviour {
   tampers(frames: Parameters<Tamper>[0], before: Parameters<Tamper>[1], connection: number): void;
 }
 
-/** QEMU 7.2. */
+/** QEMU 10.0. */
 export const wellBehaved: Behaviour = {
   redialAfter: (reconnectMs) => (reconnectMs > 0 ? reconnectMs : undefined),
   refusesOption: () => true,
@@ -112,9 +118,11 @@ export const wellBehaved: Behaviour = {
   refusesInsufficient: true,
   answersMonitor: () => true,
   reportsConnected: (twin) => twin.connected,
+  announces: (event) => [event],
   exitCode: 0,
   initSteps: (steps) => steps,
   startSteps: (steps) => steps,
+  stopSteps: (steps) => steps,
   outgoing: (message) => [message],
   acksProtocolFeatures: (bits) => bits,
   linkAfter: (what) => [what === 'return'],

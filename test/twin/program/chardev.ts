@@ -118,7 +118,7 @@ export class ClientChardev implements Chardev {
   }
 
   filename(connected: boolean): string {
-    return connected ? 'unix:' : `disconnected:unix:${this.#options.path}`;
+    return `${connected ? '' : 'disconnected:'}unix:${this.#options.path}`;
   }
 
   async close(): Promise<void> {

@@ -12,7 +12,7 @@ const TYPES: ReadonlySet<string> = new Set([
 
 const yes = (value: unknown): { return: unknown } => ({ return: value });
 
-/** What a tester asks before it starts a machine, answered as Debian's QEMU 7.2 does as far as it matters. */
+/** What a tester asks before it starts a machine, answered as Debian's QEMU 10.0 does as far as it matters. */
 const facts: Record<string, Command> = {
   qmp_capabilities: () => NOTHING,
   'query-version': () => yes(VERSION),
@@ -21,7 +21,7 @@ const facts: Record<string, Command> = {
       { name: 'microvm', 'cpu-max': 288, 'hotpluggable-cpus': false, 'numa-mem-supported': false, deprecated: false },
       {
         name: 'q35',
-        alias: 'pc-q35-7.2',
+        alias: 'pc-q35-10.0',
         'cpu-max': 288,
         'hotpluggable-cpus': true,
         'numa-mem-supported': true,
@@ -48,6 +48,8 @@ const facts: Record<string, Command> = {
 export function commands(twin: Twin): Record<string, Command> {
   /** The capability pause-before-switchover. */
   let pause = false;
+  /** Chardevs that were added at run time. */
+  const added = new Set<string>();
   return {
     ...facts,
     'query-status': () => yes({ status: twin.runState, singlestep: false, running: twin.running }),
@@ -97,6 +99,24 @@ export function commands(twin: Twin): Record<string, Command> {
       const { status, error } = twin.migration ?? {};
       return yes({ ...(status ? { status } : {}), ...(error ? { 'error-desc': error } : {}) });
     },
+    yank: () => {
+      twin.yank();
+      return NOTHING;
+    },
+    'query-rx-filter': () => yes([]),
+    'x-query-virtio': () => yes([]),
+    'qom-list': () => yes([{ name: 'connected', type: 'bool' }]),
+    'human-monitor-command': () => yes(''),
+    'chardev-add': ({ id }) => {
+      if (id === twin.chardevId || added.has(String(id))) return failure(`Chardev with id '${id}' already exists`);
+      added.add(String(id));
+      return NOTHING;
+    },
+    'chardev-remove': ({ id }) => {
+      if (id === twin.chardevId) return failure(`Chardev '${id}' is busy`);
+      return added.delete(String(id)) ? NOTHING : failure(`Chardev '${id}' not found`);
+    },
+    'chardev-change': () => failure('Chardev user does not support chardev hotswap'),
     quit: () => ({ return: {}, after: () => twin.quit() }),
   };
 }

@@ -19,6 +19,7 @@ export async function runControlQueue(device: NetDevice, ring: DeviceQueue, queu
   if (chains.length === 0) return false;
   ring.publish();
   queue.base = ring.base;
+  ring.enableNotify();
   return ring.needsCall();
 }
 

@@ -8,13 +8,13 @@ import {
 
 const bits = (...numbers: number[]): bigint => numbers.reduce((sum, number) => sum | bit(number), 0n);
 
-/** What QEMU 7.2's virtio-net offers by itself on a modern transport (virtio 1.2, 5.1.3). */
+/** What QEMU 10.0's virtio-net offers by itself on a modern transport (virtio 1.2, 5.1.3). */
 const DEVICE_FEATURES = bits(0, 1, 2, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 28, 29, 32);
 
 /** What depends on the back-end too: user_feature_bits of QEMU's net/vhost-user.c. */
 const BACKEND_FEATURES = bits(0, 1, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 21, 22, 24, 27, 28, 29, 32, 33, 34, 56, 57);
 
-/** Protocol features up to STATUS, as QEMU 7.2 knows them, without the one that it refuses for a network device. */
+/** Protocol features up to STATUS, as QEMU 10.0 knows them, without the one that it refuses for a network device. */
 const PROTOCOL_FEATURES = (bit(VHOST_USER_PROTOCOL_F_STATUS + 1) - 1n) & ~bits(VHOST_USER_PROTOCOL_F_CONFIG);
 
 /** Features that the device offers to the guest in front of this back-end. */

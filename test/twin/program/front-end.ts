@@ -11,7 +11,7 @@ import {
   VHOST_USER_PROTOCOL_F_RARP,
   VHOST_USER_PROTOCOL_F_STATUS,
 } from '../../../src/wire/index.js';
-import type { Behaviour, InitStep, Moment, StartStep } from './behaviour.js';
+import type { Behaviour, InitStep, Moment, StartStep, StopStep } from './behaviour.js';
 import { type Connection, ConnectionLost } from './connection.js';
 import { DirtyLog } from './dirty-log.js';
 import { acceptedProtocolFeatures, backendFeatures, has } from './features.js';
@@ -44,7 +44,7 @@ export interface FrontEndOptions {
 }
 
 /**
- * The vhost-user side of QEMU 7.2's network device: hw/virtio/vhost-user.c and hw/net/vhost_net.c in the order of their
+ * The vhost-user side of QEMU 10.0's network device: hw/virtio/vhost-user.c and hw/net/vhost_net.c in the order of their
  * messages. One object for all connections; what must outlive a lost connection stays here.
  */
 export class FrontEnd implements NetBackend {
@@ -104,6 +104,11 @@ export class FrontEnd implements NetBackend {
     throw new ConnectionLost(what);
   }
 
+  /** Shuts the connection down. */
+  yank(): void {
+    this.#to.close();
+  }
+
   /** The connection is gone. `device` is undefined while QEMU starts. */
   lost(device: NetDevice | undefined): void {
     this.#to.close();
@@ -136,18 +141,9 @@ export class FrontEnd implements NetBackend {
   }
 
   async stop(device: NetDevice): Promise<void> {
-    for (let pair = 0; pair < device.dataPairs; pair++) {
-      // QEMU 7.2 resets the status before it asks for the bases.
-      if (pair === device.dataPairs - 1 && this.#to.has(VHOST_USER_PROTOCOL_F_STATUS))
-        await this.#to.attempt(() => this.#to.send('SET_STATUS', u64(0n)));
-      for (const index of [2 * pair, 2 * pair + 1]) {
-        const queue = device.queues[index]!;
-        if (!queue.ready) continue;
-        const base = await this.#base(index);
-        if (base === undefined) queue.restore(this.#o.ram);
-        else queue.base = base;
-      }
-    }
+    for (let pair = 0; pair < device.dataPairs; pair++)
+      for (const step of this.#o.behaviour.stopSteps(pair === device.dataPairs - 1 ? ['bases', 'status'] : ['bases']))
+        await this.#stop[step](pair, device);
     this.#releaseRings(device);
   }
 
@@ -294,6 +290,22 @@ export class FrontEnd implements NetBackend {
       if (pair === 0) await this.#sendLog();
     },
     status: async () => this.#addStatus(STATUS_FEATURES_OK | STATUS_STARTED),
+  };
+
+  readonly #stop: Record<StopStep, (pair: number, device: NetDevice) => Promise<void>> = {
+    bases: async (pair, device) => {
+      for (const index of [2 * pair, 2 * pair + 1]) {
+        const queue = device.queues[index]!;
+        if (!queue.ready) continue;
+        const base = await this.#base(index);
+        if (base === undefined) queue.restore(this.#o.ram);
+        else queue.base = base;
+      }
+    },
+    status: async () => {
+      if (this.#to.has(VHOST_USER_PROTOCOL_F_STATUS))
+        await this.#to.attempt(() => this.#to.send('SET_STATUS', u64(0n)));
+    },
   };
 
   /** Adds the regions one by one, once on a connection. */

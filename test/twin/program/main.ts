@@ -13,7 +13,7 @@ if (name !== undefined && name !== '' && !fault) {
 
 const options = parseOptions(process.argv.slice(2));
 if (options.version) {
-  process.stdout.write('QEMU emulator version 7.2.22 (twin)\n');
+  process.stdout.write('QEMU emulator version 10.0.0 (twin)\n');
 } else {
   const behaviour = { ...wellBehaved, ...fault?.behaviour };
   const refused = options.chardev?.refused.find(({ option }) => behaviour.refusesOption(option));

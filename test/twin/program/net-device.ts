@@ -1,5 +1,10 @@
 import { VirtioError } from '../../../src/virtio/index.js';
-import { VIRTIO_F_RING_PACKED, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ } from '../../../src/wire/index.js';
+import {
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_RING_F_EVENT_IDX,
+} from '../../../src/wire/index.js';
 import { runControlQueue } from './control-queue.js';
 import { has } from './features.js';
 import type { Ram } from './ram.js';
@@ -143,7 +148,8 @@ export class NetDevice {
     const queue = this.queue(index);
     if (!queue?.ready) return;
     if (index === 2 * this.dataPairs) {
-      if (await runControlQueue(this, queue.open(this.#o.ram), queue)) this.interrupt(ISR_RING);
+      const eventIdx = has(this.accepted, VIRTIO_RING_F_EVENT_IDX);
+      if (await runControlQueue(this, queue.open(this.#o.ram, queue.base, eventIdx), queue)) this.interrupt(ISR_RING);
     } else if (queue.kick) {
       if (queue.isTx) this.#unlessBroken(queue, () => this.#tamper.look(queue));
       if (this.#o.forwardsKick()) queue.kick.signal();

@@ -7,7 +7,7 @@ export type Answer = { return: unknown; after?: () => void } | { error: { class:
 
 export type Command = (args: Arguments) => Answer | Promise<Answer>;
 
-export const VERSION = { qemu: { micro: 22, minor: 2, major: 7 }, package: 'twin' };
+export const VERSION = { qemu: { micro: 0, minor: 0, major: 10 }, package: 'twin' };
 
 /** `return` with nothing. */
 export const NOTHING: Answer = { return: {} };

@@ -143,6 +143,11 @@ export class Twin {
     await this.#device?.setBackend(up && this.connected);
   }
 
+  /** Ends the connection at once, as the monitor's yank does; without one there is nothing to end. */
+  yank(): void {
+    this.#frontEnd?.yank();
+  }
+
   async announce(): Promise<void> {
     if (this.#device) await this.#frontEnd?.announce(this.#device);
   }
@@ -274,6 +279,7 @@ export class Twin {
     }
     this.#showLink('return');
     await this.#device?.setBackend(true);
+    this.#announce('CONNECTED');
     for (const line of this.#held.splice(0)) this.#monitorLine(line);
     if (this.#behaviour.dropsPeer(this.connections)) connection.close();
     return true;
@@ -286,7 +292,18 @@ export class Twin {
     this.#frontEnd!.lost(this.#device);
     this.#showLink('loss');
     await this.#device?.setBackend(false);
+    this.#announce('DISCONNECTED');
     this.#behaviour.afterLoss(this, this.losses);
+  }
+
+  /** Without a device QEMU starts up still, and nobody listens to its monitor. */
+  #announce(what: 'CONNECTED' | 'DISCONNECTED'): void {
+    if (!this.#device) return;
+    for (const word of this.#behaviour.announces(what, this.connections))
+      this.#qmp?.event(`NETDEV_VHOST_USER_${word}`, {
+        'netdev-id': this.#options.netdev!.id,
+        ...(word === 'CONNECTED' ? { 'chardev-id': this.chardevId } : {}),
+      });
   }
 
   /** The first state now, others later: the guest must be able to see each. */

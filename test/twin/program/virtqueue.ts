@@ -46,9 +46,9 @@ export class Virtqueue {
   }
 
   /** The device's side of the ring from a base on. */
-  open(ram: Ram, base = this.base): DeviceQueue {
+  open(ram: Ram, base = this.base, eventIdx = false): DeviceQueue {
     const { size, desc, avail, used, layout } = this;
-    return openQueue(layout, { size, desc, avail, used, base, eventIdx: false, rings: ram, buffers: ram });
+    return openQueue(layout, { size, desc, avail, used, base, eventIdx, rings: ram, buffers: ram });
   }
 
   /** Asks the guest not to kick: NO_NOTIFY in a used ring's flags, DISABLE in a packed ring's device events. */

@@ -17,7 +17,7 @@ const needsDriver = { role: 'both', needsDriver: true } as const;
 const LIE_MS = 200;
 const lying = new WeakSet<object>();
 
-/** R31, T1 to T3, M1: what the guest sees of the link and of its packets, and what the chardev says of itself. */
+/** R31, R34, T1 to T3, M1: what the guest and management see of the link, of packets, and what the chardev says of itself. */
 export const guestFaults: readonly Fault[] = [
   {
     name: 'link-not-lowered',
@@ -89,6 +89,22 @@ export const guestFaults: readonly Fault[] = [
     ...needsDriver,
     description: `Sends zeros in place of every ${EVERY}th packet after a return.`,
     behaviour: meddling((frame) => frame.fill(0)),
+  },
+  {
+    name: 'connected-twice',
+    breaks: 'R34',
+    role: 'both',
+    needsDriver: false,
+    description: 'Tells management twice of a peer that returned.',
+    behaviour: { announces: (event) => (event === 'CONNECTED' ? [event, event] : [event]) },
+  },
+  {
+    name: 'loss-not-announced',
+    breaks: 'R34',
+    role: 'both',
+    needsDriver: false,
+    description: 'Does not tell management of a loss.',
+    behaviour: { announces: (event) => (event === 'CONNECTED' ? [event] : []) },
   },
   {
     name: 'chardev-lies-connected',

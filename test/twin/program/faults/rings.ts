@@ -37,7 +37,7 @@ const withoutFd = (name: 'SET_VRING_KICK' | 'SET_VRING_CALL'): Fault['behaviour'
 
 const needsDriver = { role: 'both', needsDriver: true } as const;
 
-/** R20, R23 to R26, R38: how rings come back. */
+/** R20, R23 to R26, R32, R38: how rings come back, and how they stop. */
 export const ringFaults: readonly Fault[] = [
   {
     name: 'rings-before-features',
@@ -169,6 +169,28 @@ export const ringFaults: readonly Fault[] = [
     ...needsDriver,
     description: 'Hands TX rings over with the word that asks the guest not to kick on a return.',
     behaviour: { mutes: isReturn },
+  },
+  {
+    name: 'stops-without-asking',
+    breaks: 'R32',
+    alsoBreaks: ['R24', 'T1', 'T2'],
+    ...needsDriver,
+    description: 'Does not ask for the position of a ring that it stops.',
+    behaviour: { stopSteps: (steps) => steps.filter((step) => step !== 'bases') },
+  },
+  {
+    name: 'status-before-bases',
+    breaks: 'R32',
+    ...needsDriver,
+    description: 'Resets the device status before it asks for the positions of the rings.',
+    behaviour: { stopSteps: (steps) => steps.toReversed() },
+  },
+  {
+    name: 'stops-twice',
+    breaks: 'R32',
+    ...needsDriver,
+    description: 'Asks for the position of a ring a second time.',
+    behaviour: { stopSteps: (steps) => ['bases', ...steps] },
   },
   {
     name: 'kick-not-forwarded',

@@ -1,0 +1,154 @@
+import type { EventOf, Timeline } from '../timeline/index.js';
+import { atLeast, contextOf } from './body.js';
+import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { answered, losses, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import { horizon } from './timing.js';
+
+/** From the handshake's end, or a connection's, to its event; measured 1-30 ms, the set-up of rings included. */
+const EVENT_MS = 1000;
+
+/** The monitor's socket is read beside the peer's: what happened later may be recorded so much earlier. */
+const NOTICE_MS = 250;
+
+const CONNECTED = 'NETDEV_VHOST_USER_CONNECTED';
+const DISCONNECTED = 'NETDEV_VHOST_USER_DISCONNECTED';
+
+type NetdevEvent = EventOf<'qmp.event'>;
+
+/** When QEMU had all the answers that a handshake takes: two GET_FEATURES a queue pair, and what is last is no question. */
+function answeredAt(t: Timeline, view: SessionView): number | undefined {
+  const answers = view.received
+    .filter(({ name }) => name === 'GET_FEATURES')
+    .flatMap((message) => answered(view, message)?.t ?? []);
+  return answers[2 * (contextOf(t)?.queuePairs ?? 1) - 1];
+}
+
+/**
+ * Whether QEMU took the handshake for complete: it went on to what comes after it, or left the connection be. Of a
+ * connection that ended right after its last message nobody can tell.
+ */
+function taken(t: Timeline, view: SessionView): EventOf<'wire.recv'> | undefined {
+  const { complete } = view.handshake;
+  if (!complete || stuck(view)) return undefined;
+  const wentOn = view.received.some(({ seq }) => seq > complete.seq);
+  return wentOn || unowed(t, complete.t, Math.min(view.to, horizon(t).t)) > EVENT_MS ? complete : undefined;
+}
+
+/** The netdev's events, told apart by whether the netdev was taken away in between. */
+function strict(t: Timeline, events: readonly NetdevEvent[], connectedAtFirst: boolean): Break[] {
+  const removed = t.all('qmp.command').filter(({ execute }) => execute === 'netdev_del');
+  let last: string | undefined = connectedAtFirst ? CONNECTED : undefined;
+  let lastSeq = -1;
+  return events.flatMap((event) => {
+    if (removed.some(({ seq }) => seq > lastSeq && seq < event.seq)) last = undefined;
+    const before = last;
+    const events = lastSeq < 0 ? [event.seq] : [lastSeq, event.seq];
+    last = event.event;
+    lastSeq = event.seq;
+    if (before !== event.event) return [];
+    return { kind: 'violation', seen: `${event.event} came twice in a row`, events };
+  });
+}
+
+/** Events that are missing, by the number of those that came: each moment with the event in its place. */
+function missing(
+  t: Timeline,
+  name: string,
+  due: readonly { t: number; seq: number; session: number }[],
+  came: readonly NetdevEvent[],
+): Break[] {
+  return due.flatMap(({ t: from, seq, session }, i) => {
+    const event = came[i];
+    const wait = unowed(t, from, Math.min(event?.t ?? Infinity, horizon(t).t));
+    if (wait <= EVENT_MS) return [];
+    const what = event ? `came only ${ms(wait)} after` : `did not come in ${ms(wait)} after`;
+    const when = name === CONNECTED ? 'the handshake of' : 'the end of';
+    return {
+      kind: 'violation',
+      seen: `${name} ${what} ${when} session ${session}`,
+      events: event ? [seq, event.seq] : [seq],
+    };
+  });
+}
+
+/** Events beyond those that there can be by then. */
+function surplus(t: Timeline, name: string, causes: readonly number[], came: readonly NetdevEvent[]): Break[] {
+  return came.flatMap((event, i) => {
+    const by = causes.filter((cause) => cause <= event.t + NOTICE_MS + t.starved(event.t, cause)).length;
+    if (i < by) return [];
+    const what = name === CONNECTED ? 'complete handshakes' : 'losses';
+    return {
+      kind: 'violation',
+      seen: `${name} came ${counted(i + 1, 'time')}, with ${by} ${what}`,
+      events: [event.seq],
+    };
+  });
+}
+
+export const R34: Requirement = {
+  id: 'R34',
+  title: 'Management is told of every connection and loss',
+  sentence:
+    'QEMU sends one NETDEV_VHOST_USER_CONNECTED for each handshake that is completed and one NETDEV_VHOST_USER_DISCONNECTED for each loss of such a connection, in turns, and none for a connection that ends within the handshake.',
+  level: 'must',
+  label: 'contract',
+  sources: [
+    'qemu:qapi/net.json#NETDEV_VHOST_USER_CONNECTED',
+    'qemu:net/vhost-user.c#net_vhost_user_event',
+    'qemu:net/vhost-user.c#chr_closed_bh',
+    'defect:event-order',
+  ],
+  allowed: `From QEMU 10.0 on; within ${EVENT_MS} ms. The connection of the start-up is not announced, since no monitor listens yet; a netdev that is removed goes without a word.`,
+  judge(t) {
+    const context = contextOf(t);
+    const ready = t.first('qmp.ready');
+    if (!context || !atLeast(context.qemu.version, 10, 0)) return notApplicable('QEMU has such events from 10.0 on');
+    if (!ready) return notApplicable('no monitor was there');
+    const end = horizon(t);
+    const came = t.all('qmp.event').filter((event) => event.t < end.t);
+    const connected = came.filter(({ event }) => event === CONNECTED);
+    const disconnected = came.filter(({ event }) => event === DISCONNECTED);
+    const views = servedSessions(t);
+    const atFirst = views.find(
+      ({ handshake, toSeq }) => handshake.complete && handshake.complete.seq < ready.seq && toSeq > ready.seq,
+    );
+    const removed = t.first('qmp.command', ({ execute }) => execute === 'netdev_del')?.seq ?? Infinity;
+    const announced = views.flatMap((view) => {
+      const complete = taken(t, view);
+      return complete && complete.seq > ready.seq
+        ? [{ t: complete.t, seq: complete.seq, session: view.session, view }]
+        : [];
+    });
+    const known = new Set([...(atFirst ? [atFirst] : []), ...announced.map(({ view }) => view)]);
+    const lost = losses(t)
+      .filter(({ view, close }) => known.has(view) && close.seq > ready.seq && close.seq < removed)
+      .map(({ view, close }) => ({ t: close.t, seq: close.seq, session: view.session }));
+    const possible = views.flatMap((view) =>
+      view.toSeq > ready.seq && view !== atFirst ? (answeredAt(t, view) ?? []) : [],
+    );
+    const possibleLosses = losses(t)
+      .filter(({ view, close }) => close.seq > ready.seq && answeredAt(t, view) !== undefined)
+      .map(({ close }) => close.t);
+    const breaks = [
+      ...strict(
+        t,
+        came.filter(({ event }) => event === CONNECTED || event === DISCONNECTED),
+        atFirst !== undefined,
+      ),
+      ...missing(t, CONNECTED, announced, connected),
+      ...missing(t, DISCONNECTED, lost, disconnected),
+      ...surplus(t, CONNECTED, possible, connected),
+      ...surplus(t, DISCONNECTED, possibleLosses, disconnected),
+    ];
+    if (breaks.length === 0 && connected.length + disconnected.length === 0)
+      return notApplicable('no connection was made or lost that had to be announced');
+    return judged(
+      breaks,
+      hold(
+        `${counted(connected.length, 'connection')} and ${counted(disconnected.length, 'loss', 'losses')} announced`,
+        [...connected, ...disconnected].map(({ seq }) => seq).sort((a, b) => a - b),
+      ),
+    );
+  },
+};
