@@ -113,6 +113,10 @@ export const R34: Requirement = {
     const atFirst = views.find(
       ({ handshake, toSeq }) => handshake.complete && handshake.complete.seq < ready.seq && toSeq > ready.seq,
     );
+    const both = came.filter(({ event }) => event === CONNECTED || event === DISCONNECTED);
+    // One before it had all its answers: then QEMU was done with its start-up, and the next may have met the monitor already.
+    const past = views.some((view) => atFirst && view.toSeq < atFirst.open.seq && answeredAt(t, view) !== undefined);
+    const told = past && both[0]?.event === CONNECTED;
     const removed = t.first('qmp.command', ({ execute }) => execute === 'netdev_del')?.seq ?? Infinity;
     const announced = views.flatMap((view) => {
       const complete = taken(t, view);
@@ -125,17 +129,13 @@ export const R34: Requirement = {
       .filter(({ view, close }) => known.has(view) && close.seq > ready.seq && close.seq < removed)
       .map(({ view, close }) => ({ t: close.t, seq: close.seq, session: view.session }));
     const possible = views.flatMap((view) =>
-      view.toSeq > ready.seq && view !== atFirst ? (answeredAt(t, view) ?? []) : [],
+      view.toSeq > ready.seq && (view !== atFirst || told) ? (answeredAt(t, view) ?? []) : [],
     );
     const possibleLosses = losses(t)
       .filter(({ view, close }) => close.seq > ready.seq && answeredAt(t, view) !== undefined)
       .map(({ close }) => close.t);
     const breaks = [
-      ...strict(
-        t,
-        came.filter(({ event }) => event === CONNECTED || event === DISCONNECTED),
-        atFirst !== undefined,
-      ),
+      ...strict(t, both, atFirst !== undefined && !told),
       ...missing(t, CONNECTED, announced, connected),
       ...missing(t, DISCONNECTED, lost, disconnected),
       ...surplus(t, CONNECTED, possible, connected),
