@@ -107,7 +107,7 @@ export function page(material: Material): string {
       `${index + 1}`,
       `\`${id}\``,
       title,
-      own.length > 0 ? code(own) : reason!,
+      own.length > 0 ? code(own) : (reason ?? ''),
       code(builds) || '-',
       versions.join(', ') || '-',
     );
