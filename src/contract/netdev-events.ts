@@ -110,13 +110,14 @@ export const R34: Requirement = {
     const connected = came.filter(({ event }) => event === CONNECTED);
     const disconnected = came.filter(({ event }) => event === DISCONNECTED);
     const views = servedSessions(t);
+    // It may have ended QEMU's start-up, and what follows may have met the monitor or not.
+    const early = views.filter((view) => view.open.seq < ready.seq && answeredAt(t, view) !== undefined);
+    if (early.length > 1 || early.some(({ handshake, toSeq }) => !handshake.complete || toSeq < ready.seq))
+      return notApplicable('a connection that QEMU may have taken was lost before the monitor was there');
     const atFirst = views.find(
       ({ handshake, toSeq }) => handshake.complete && handshake.complete.seq < ready.seq && toSeq > ready.seq,
     );
     const both = came.filter(({ event }) => event === CONNECTED || event === DISCONNECTED);
-    // One before it had all its answers: then QEMU was done with its start-up, and the next may have met the monitor already.
-    const past = views.some((view) => atFirst && view.toSeq < atFirst.open.seq && answeredAt(t, view) !== undefined);
-    const told = past && both[0]?.event === CONNECTED;
     const removed = t.first('qmp.command', ({ execute }) => execute === 'netdev_del')?.seq ?? Infinity;
     const announced = views.flatMap((view) => {
       const complete = taken(t, view);
@@ -129,13 +130,13 @@ export const R34: Requirement = {
       .filter(({ view, close }) => known.has(view) && close.seq > ready.seq && close.seq < removed)
       .map(({ view, close }) => ({ t: close.t, seq: close.seq, session: view.session }));
     const possible = views.flatMap((view) =>
-      view.toSeq > ready.seq && (view !== atFirst || told) ? (answeredAt(t, view) ?? []) : [],
+      view.toSeq > ready.seq && view !== atFirst ? (answeredAt(t, view) ?? []) : [],
     );
     const possibleLosses = losses(t)
       .filter(({ view, close }) => close.seq > ready.seq && answeredAt(t, view) !== undefined)
       .map(({ close }) => close.t);
     const breaks = [
-      ...strict(t, both, atFirst !== undefined && !told),
+      ...strict(t, both, atFirst !== undefined),
       ...missing(t, CONNECTED, announced, connected),
       ...missing(t, DISCONNECTED, lost, disconnected),
       ...surplus(t, CONNECTED, possible, connected),

@@ -97,6 +97,14 @@ describe('R34 management is told', () => {
     expectHold('R34', cut.plus(told(last.t + 1, 'CONNECTED'), told(last.t + 2, 'DISCONNECTED')), /1 connection and 2/);
   });
 
+  it('says nothing where a connection that may have ended the start-up was lost before the monitor was there', () => {
+    const wrong = good.plus(told(c1! + 1, 'CONNECTED'));
+    expectNotApplicable(
+      'R34',
+      wrong.with('qmp.ready', () => true, { t: closes[0]! + 1 }),
+    );
+  });
+
   it('expects no word of a netdev that was removed', () => {
     const removed = good
       .without('qmp.event', ({ t }) => t === d2)
