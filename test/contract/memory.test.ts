@@ -38,13 +38,18 @@ describe('R40 memory does not grow from return to return', () => {
   it('breaks when it grows from part to part', () => {
     expectBreak(
       'R40',
-      looks((i) => 15_000 + 2 * i),
+      looks((i) => 15_000 + 4 * i),
       'violation',
-      /memory grows on: 15030 KiB, 15050 KiB, 15070 KiB/,
+      /memory grows on: 15060 KiB, 15100 KiB, 15140 KiB/,
     );
     expectHold(
       'R40',
-      looks((i) => 15_000 + i),
+      looks((i) => 15_000 + 2 * i),
+    );
+    // Ever less: 120, 60, 40 KiB.
+    expectHold(
+      'R40',
+      looks((i) => 15_000 + [0, 0, 120, 180, 220][Math.floor(i / 10)]!),
     );
   });
   it('says nothing of few looks, or of a build with a sanitizer', () => {
