@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type MigrationChoice, QemuGone, StepTimeout } from '../cases/index.js';
+import { type MigrationChoice, QemuGone, StepFailed, StepTimeout } from '../cases/index.js';
 import { MigrationSink } from '../migration/index.js';
 import { type Peer, WrittenPages } from '../peer/index.js';
 import { QemuError, QmpError } from '../qemu/index.js';
@@ -25,9 +25,9 @@ const TERMINAL = ['completed', 'failed', 'cancelled'] as const;
 type Terminal = (typeof TERMINAL)[number];
 const isTerminal = (status: string): status is Terminal => (TERMINAL as readonly string[]).includes(status);
 
-/** A QEMU that ends, or does not answer, is told of by other events. */
+/** A QEMU that ends or does not answer, and a run that is interrupted, are told of by other events. */
 function unlessGone(error: unknown): void {
-  const known = [QemuGone, StepTimeout, QemuError];
+  const known = [QemuGone, StepFailed, StepTimeout, QemuError];
   if (!known.some((kind) => error instanceof kind)) throw error;
 }
 
