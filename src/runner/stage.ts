@@ -478,7 +478,17 @@ export class VariantStage implements Stage {
 
   async qmp(execute: string, args?: Json, answer: CommandAnswer = 'done'): Promise<Json | undefined> {
     await this.#bounded('QMP', this.#running().qmp);
-    return this.#bounded(`QMP ${execute}`, this.#answered(execute, args, answer));
+    // The guest goes with its machine: nothing of its driver touches the device any more.
+    if (execute === 'system_reset') this.#driver?.abandon();
+    try {
+      const value = await this.#execute(execute, args);
+      if (answer === 'refused') throw new StepFailed(`${execute} was not refused`);
+      return value;
+    } catch (error) {
+      if (!(error instanceof QmpError)) throw error;
+      if (answer === 'done') throw new StepFailed(`${execute}: ${error.message}`);
+      return undefined;
+    }
   }
 
   begin(what: string, work: Promise<unknown>): void {
@@ -491,22 +501,7 @@ export class VariantStage implements Stage {
     for (const { what, work } of this.#begun.splice(0)) await this.#bounded(what, work);
   }
 
-  /** @throws StepFailed when the answer is not the one that is meant to come */
-  async #answered(execute: string, args: Json | undefined, answer: CommandAnswer): Promise<Json | undefined> {
-    const qmp = await this.#running().qmp;
-    // The guest goes with its machine: nothing of its driver touches the device any more.
-    if (execute === 'system_reset') this.#driver?.abandon();
-    try {
-      const value = await qmp.execute(execute, args);
-      if (answer === 'refused') throw new StepFailed(`${execute} was not refused`);
-      return value;
-    } catch (error) {
-      if (!(error instanceof QmpError)) throw error;
-      if (answer === 'done') throw new StepFailed(`${execute}: ${error.message}`);
-      return undefined;
-    }
-  }
-
+  /** @throws QmpError when QEMU refuses, StepTimeout, QemuGone */
   async #execute(execute: string, args?: Json): Promise<Json> {
     const qmp = await this.#bounded('QMP', this.#running().qmp);
     return this.#bounded(`QMP ${execute}`, qmp.execute(execute, args));
