@@ -2,15 +2,19 @@ import yargs from 'yargs';
 import { CatalogueError, SelectorError } from '../cases/index.js';
 import { QemuError } from '../qemu/index.js';
 import { printable } from '../report/index.js';
+import { StoredRunError } from '../runner/index.js';
+import { compareCommand } from './compare.js';
 import { doctorCommand } from './doctor.js';
 import { explainCommand } from './explain.js';
 import { type Context, EXIT, type Io } from './io.js';
+import { judgeCommand } from './judge.js';
 import { listCommand } from './list.js';
 import { logLevels } from './log.js';
 import { choice, text, withSettings } from './options.js';
 import { tester } from './package.js';
 import { runCommand } from './run.js';
 import { configSettings, environmentSettings } from './settings.js';
+import { showCommand } from './show.js';
 import { UsageError } from './usage-error.js';
 import { type Known, usageError } from './wording.js';
 
@@ -56,6 +60,9 @@ function parser(args: readonly string[], context: Context) {
     .command(runCommand(context))
     .command(listCommand(context))
     .command(explainCommand(context))
+    .command(showCommand(context))
+    .command(compareCommand(context))
+    .command(judgeCommand(context))
     .command(doctorCommand(context))
     .option('config', {
       ...text('config'),
@@ -116,7 +123,8 @@ function complain(error: unknown, io: Io, debug: boolean): number {
     error instanceof UsageError ||
     error instanceof SelectorError ||
     error instanceof QemuError ||
-    error instanceof CatalogueError;
+    error instanceof CatalogueError ||
+    error instanceof StoredRunError;
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const hint = known && 'hint' in error ? error.hint : undefined;
   io.stderr.write(

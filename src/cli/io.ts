@@ -25,4 +25,4 @@ export interface Context {
 }
 
 /** Exit codes; those of a run that came to its end are the runner's. `inconclusive` is also for bugs of the tester. */
-export const EXIT = { ok: 0, usage: 2, inconclusive: 4, interrupted: 130 } as const;
+export const EXIT = { ok: 0, failed: 1, usage: 2, severe: 3, inconclusive: 4, interrupted: 130 } as const;

@@ -1,4 +1,4 @@
-import type { Event, Json, SeqRanges } from '../timeline/index.js';
+import type { Event, Json, Ms, SeqRanges } from '../timeline/index.js';
 import { packedBaseText } from '../virtio/index.js';
 import { clip, formatMs, printable } from './format.js';
 
@@ -183,9 +183,13 @@ function text(event: Event): string {
 /**
  * Events, one a line, with times relative to the first: `+3.101 s  ...`. What a judgement rests on is marked `>`.
  * @param marked sequence numbers of the events to mark.
+ * @param origin what the times count from instead
  */
-export function renderEvents(events: readonly Event[], marked: ReadonlySet<number> = new Set()): string[] {
-  const origin = events[0]?.t ?? 0;
+export function renderEvents(
+  events: readonly Event[],
+  marked: ReadonlySet<number> = new Set(),
+  origin: Ms = events[0]?.t ?? 0,
+): string[] {
   return events.flatMap((event) => {
     const time = `+${((event.t - origin) / 1000).toFixed(3)} s`.padStart(10);
     const frames = event.type === 'qemu.post-mortem' ? (event.backtrace ?? []) : [];

@@ -1,7 +1,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Requirement } from '../contract/index.js';
-import type { Reporter, RunResult } from '../runner/index.js';
+import { RESULTS, type Reporter, type RunResult } from '../runner/index.js';
 import { renderJunit } from './junit.js';
 
 /** Whoever watches for the file never reads half of it. */
@@ -13,7 +13,7 @@ async function writeWhole(file: string, text: string): Promise<void> {
 /** Writes `results.json`: the whole RunResult, for programs. */
 export class JsonReporter implements Reporter {
   async onEnd(result: RunResult, out: string): Promise<void> {
-    await writeWhole(join(out, 'results.json'), `${JSON.stringify(result, null, 2)}\n`);
+    await writeWhole(join(out, RESULTS), `${JSON.stringify(result, null, 2)}\n`);
   }
 }
 

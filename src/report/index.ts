@@ -1,3 +1,4 @@
+export { renderComparison } from './comparison.js';
 export { type ConsoleOptions, ConsoleReporter, type TextStream } from './console.js';
 export { describeEvent, renderEvents } from './describe.js';
 export { breaksOf, type FailureGroup, groupFailures } from './failure.js';

@@ -1,6 +1,16 @@
+export {
+  type Change,
+  type Comparison,
+  compareRuns,
+  type Difference,
+  type Slower,
+  type State,
+} from './compare.js';
 export { expectedSchema, loadExpectations } from './expectation-file.js';
 export { Expectations } from './expectations.js';
 export { pool } from './pool.js';
+export { rejudge } from './rejudge.js';
 export * from './result.js';
 export { defaultJobs, exitCode, fileName, isExpected, type RunOptions, run, summarise } from './run.js';
+export { RESULTS, readRun, type StoredRun, StoredRunError, timelineOf } from './stored-run.js';
 export { breaks } from './verdict.js';

@@ -1,0 +1,39 @@
+import { judgeAll, outages, stalls } from '../contract/index.js';
+import { pool } from './pool.js';
+import type { RunResult, VariantResult } from './result.js';
+import { type StoredRun, timelineOf } from './stored-run.js';
+import { decide } from './verdict.js';
+
+/** Reading and judging take turns; more at a time would only hold more timelines in memory. */
+const AT_A_TIME = 4;
+
+/**
+ * Judges a stored run's timelines by the contract of this tester. What was not run stays as it is.
+ * @returns a result of the same variants in the same order, without expectations, which speak of verdicts that were
+ * @throws StoredRunError for a timeline that is missing or broken
+ */
+export async function rejudge(run: StoredRun): Promise<RunResult> {
+  const { variants, selection } = run.result;
+  const fresh: VariantResult[] = [];
+  await pool([...variants.entries()], AT_A_TIME, new AbortController().signal, async ([i, old]) => {
+    fresh[i] = old.timeline === undefined ? old : await again(run, old, selection.level);
+  });
+  return { ...run.result, variants: fresh };
+}
+
+async function again(
+  run: StoredRun,
+  old: VariantResult,
+  level: RunResult['selection']['level'],
+): Promise<VariantResult> {
+  const timeline = await timelineOf(run, old);
+  const requirements = judgeAll(timeline);
+  const { kind: _kind, reason: _reason, expectation: _expectation, ...rest } = old;
+  return {
+    ...rest,
+    ...decide(timeline, requirements, level),
+    requirements,
+    outages: outages(timeline),
+    stalls: stalls(timeline),
+  };
+}
