@@ -1,8 +1,9 @@
 import yargs from 'yargs';
 import { CatalogueError, SelectorError } from '../cases/index.js';
 import { QemuError } from '../qemu/index.js';
-import { printable } from '../report/index.js';
+import { BundleError, printable } from '../report/index.js';
 import { StoredRunError } from '../runner/index.js';
+import { bundleCommand, verifyCommand } from './bundle.js';
 import { compareCommand } from './compare.js';
 import { doctorCommand } from './doctor.js';
 import { explainCommand } from './explain.js';
@@ -63,6 +64,8 @@ function parser(args: readonly string[], context: Context) {
     .command(showCommand(context))
     .command(compareCommand(context))
     .command(judgeCommand(context))
+    .command(bundleCommand(context))
+    .command(verifyCommand(context))
     .command(doctorCommand(context))
     .option('config', {
       ...text('config'),
@@ -124,7 +127,8 @@ function complain(error: unknown, io: Io, debug: boolean): number {
     error instanceof SelectorError ||
     error instanceof QemuError ||
     error instanceof CatalogueError ||
-    error instanceof StoredRunError;
+    error instanceof StoredRunError ||
+    error instanceof BundleError;
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const hint = known && 'hint' in error ? error.hint : undefined;
   io.stderr.write(

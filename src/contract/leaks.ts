@@ -1,4 +1,4 @@
-import type { EventOf, Timeline } from '../timeline/index.js';
+import type { EventOf, Ms, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import { migratingIn } from './migrations.js';
 import type { Requirement } from './requirement.js';
@@ -17,6 +17,12 @@ const SINGLE_RETURN_SLACK = 1;
  * the session is settled; a thread leaked with each return exceeds this after a few.
  */
 const THREAD_SLACK = 1;
+
+/**
+ * A QEMU that ends a session itself has let go of what it held for it before the tester reads the end of the stream; so much
+ * earlier at most, on a machine that makes nobody wait.
+ */
+const NOTICE_MS = 250;
 
 /** The least that was open in the settled part of a session: what is open for a moment only does not count. */
 interface Level {
@@ -43,7 +49,10 @@ function levels(t: Timeline): Level[] {
     const stop = t.first('ring.stop', (event) => event.session === view.session, settled.seq)?.t ?? Infinity;
     const to = Math.min(view.to, end, reset, stop);
     if (settled.t >= to) return [];
-    const counts = samples.filter((sample) => sample.seq >= settled.seq && sample.t < to);
+    const ended = t.first('session.close', ({ session }) => session === view.session);
+    const letGo = (at: Ms) => ended?.by === 'front-end' && ended.t - at <= NOTICE_MS + t.starved(at, ended.t);
+    const counts = samples.filter((sample) => sample.seq >= settled.seq && sample.t < to && !letGo(sample.t));
+    if (counts.length === 0) return [];
     // Rings that stopped before the look took what they held with them: a start that failed at its end.
     const stopped = running && t.first('ring.stop', ({ session }) => session === view.session, running.seq);
     const rings = running !== undefined && !(stopped && stopped.seq < settled.seq);

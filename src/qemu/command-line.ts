@@ -77,6 +77,8 @@ export function commandLine(options: CommandLineOptions): string[] {
       `choose from: ${choice.join(', ') || 'none, it is a QEMU for another kind of machine'}`,
     );
   needs(facts, 'memory-backend-memfd');
+  if (extras.includes('memory')) needs(facts, 'pc-dimm');
+  if (extras.includes('balloon')) needs(facts, 'virtio-balloon-pci');
   if (!facts.qtest) throw unsupported(facts, 'the qtest server', 'use a QEMU built for a POSIX host');
   const memory = `${options.memory / MIB}M`;
   return [

@@ -25,7 +25,13 @@ export const accelerators = ['tcg', 'qtest', 'kvm'] as const;
 export type Accelerator = (typeof accelerators)[number];
 
 /** QOM types that commandLine() puts on a command line. */
-export const neededTypes = ['memory-backend-memfd', 'virtio-net-pci', 'virtio-net-device'] as const;
+export const neededTypes = [
+  'memory-backend-memfd',
+  'virtio-net-pci',
+  'virtio-net-device',
+  'pc-dimm',
+  'virtio-balloon-pci',
+] as const;
 export type NeededType = (typeof neededTypes)[number];
 
 /** Whether the version is `major.minor` or newer. */

@@ -1,3 +1,4 @@
+export { BundleError, checkBundle, packingOf, writeBundle } from './bundle.js';
 export { renderComparison } from './comparison.js';
 export { type ConsoleOptions, ConsoleReporter, type TextStream } from './console.js';
 export { describeEvent, renderEvents } from './describe.js';
@@ -6,4 +7,5 @@ export { JsonReporter, JunitReporter } from './files.js';
 export { clip, count, formatMs, printable, wrap } from './format.js';
 export { renderJunit } from './junit.js';
 export { type Paint, paint, wantsColour } from './paint.js';
+export { conformance, renderSheet } from './sheet.js';
 export { banner, countsOf, renderFailure, renderSummary } from './summary.js';

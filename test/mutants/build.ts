@@ -19,7 +19,7 @@ const RECIPE = 1;
 const DEVICES = 'mutants';
 
 /** What the tester uses of QEMU. The emulated PCs need no other device. */
-const devices = ['Q35', 'I440FX', 'MICROVM', 'VIRTIO_PCI', 'VIRTIO_NET']
+const devices = ['Q35', 'I440FX', 'MICROVM', 'VIRTIO_PCI', 'VIRTIO_NET', 'VIRTIO_BALLOON']
   .map((name) => `CONFIG_${name}=y\n`)
   .concat('CONFIG_PCI_DEVICES=n\n')
   .join('');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { type NeededType, neededTypes } from '../../src/qemu/facts.js';
 import { type CommandLineOptions, commandLine, haltBios } from '../../src/qemu/index.js';
 import { facts } from './support.js';
 
@@ -16,6 +17,8 @@ const base: CommandLineOptions = {
   qtestPath: '/run/qtest.sock',
   biosPath: '/run/halt.bin',
 };
+
+const withoutType = (type: NeededType) => facts({ types: new Set(neededTypes.filter((one) => one !== type)) });
 
 /** The value of the last `-name`. */
 function option(name: string, changes: Partial<CommandLineOptions> = {}): string | undefined {
@@ -90,6 +93,8 @@ describe('commandLine', () => {
     ['ERR_QEMU_MACHINE', { machine: 'microvm', facts: facts({ machines: new Set(['q35']) }) }],
     ['ERR_QEMU_UNSUPPORTED', { facts: facts({ types: new Set(['memory-backend-memfd']) }) }],
     ['ERR_QEMU_UNSUPPORTED', { facts: facts({ types: new Set(['virtio-net-pci']) }) }],
+    ['ERR_QEMU_UNSUPPORTED', { facts: withoutType('pc-dimm'), extras: ['memory'] }],
+    ['ERR_QEMU_UNSUPPORTED', { facts: withoutType('virtio-balloon-pci'), extras: ['balloon'] }],
     ['ERR_QEMU_UNSUPPORTED', { facts: facts({ qtest: false }) }],
   ] as [string, Partial<CommandLineOptions>][])('throws %s for what a binary lacks (%#)', (code, changes) => {
     expect(() => option('machine', changes)).toThrow(expect.objectContaining({ code, hint: expect.any(String) }));

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { neededTypes } from '../../src/qemu/facts.js';
 import type { QemuFacts } from '../../src/qemu/index.js';
 
 /** A directory that is gone after the test. */
@@ -30,7 +31,7 @@ export function facts(changes: Partial<QemuFacts> = {}): QemuFacts {
     accelerators: new Set(['tcg', 'kvm']),
     reconnectOption: 'reconnect-ms',
     chardevOptions: new Set(['path', 'server', 'wait', 'reconnect', 'reconnect-ms']),
-    types: new Set(['memory-backend-memfd', 'virtio-net-pci', 'virtio-net-device']),
+    types: new Set(neededTypes),
     qtest: true,
     ...changes,
   };
