@@ -20,7 +20,7 @@ const THREAD_SLACK = 1;
 
 /**
  * A QEMU that ends a session itself has let go of what it held for it before the tester reads the end of the stream; so much
- * earlier at most, on a machine that makes nobody wait.
+ * earlier at most, on a machine that makes nobody wait. What a step looked at before it was done does count.
  */
 const NOTICE_MS = 250;
 
@@ -51,8 +51,9 @@ function levels(t: Timeline): Level[] {
     if (settled.t >= to) return [];
     const ended = t.first('session.close', ({ session }) => session === view.session);
     const letGo = (at: Ms) => ended?.by === 'front-end' && ended.t - at <= NOTICE_MS + t.starved(at, ended.t);
-    const counts = samples.filter((sample) => sample.seq >= settled.seq && sample.t < to && !letGo(sample.t));
-    if (counts.length === 0) return [];
+    const counts = samples.filter(
+      (sample) => sample.seq >= settled.seq && sample.t < to && (sample === settled || !letGo(sample.t)),
+    );
     // Rings that stopped before the look took what they held with them: a start that failed at its end.
     const stopped = running && t.first('ring.stop', ({ session }) => session === view.session, running.seq);
     const rings = running !== undefined && !(stopped && stopped.seq < settled.seq);
