@@ -24,6 +24,9 @@ const devices = ['Q35', 'I440FX', 'MICROVM', 'VIRTIO_PCI', 'VIRTIO_NET', 'VIRTIO
   .concat('CONFIG_PCI_DEVICES=n\n')
   .join('');
 
+/** What the version of a build says of it, after the distribution's. */
+export const WITH_DEFECTS = 'with defects';
+
 const PROGRAM = 'qemu-system-x86_64';
 
 /** Optimised as the distribution's, and not stripped: backtraces name functions. */
@@ -45,7 +48,7 @@ function configuration({ version }: SourcePackage): string[] {
     '--extra-cflags=-Werror=implicit-function-declaration',
     // Where the distribution's own looks: the source has no firmware in it, and the program lies elsewhere.
     '--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu',
-    `--with-pkgversion=Debian ${version}, with defects`,
+    `--with-pkgversion=Debian ${version}, ${WITH_DEFECTS}`,
   ];
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { VariantResult } from '../../src/runner/index.js';
@@ -98,6 +98,19 @@ describe('a campaign', () => {
     expect(await readdir(join(out, 'a.missed'))).toContain('timelines');
   });
 
+  it('gives the runs of the defective build what is known of the installed one', async () => {
+    const { options, answer, out } = await stage();
+    const file = join(out, 'known.yaml');
+    await writeFile(file, 'build: { from: 7.2.0, below: 7.3.0, package: Debian 7 }\nexpected: []\n');
+    answer('installed', { ...stock, expectations: { file } });
+    await campaign(options);
+    const given = join(out, 'expected.yaml');
+    expect(await readFile(given, 'utf8')).toMatch(/package: "?Debian \.\*, with defects/);
+    const said = (run: string) => readFile(join(out, run, 'tester.log'), 'utf8');
+    for (const run of ['no-defect-standard', 'a.missed']) expect(await said(run)).toContain(`--expected ${given}`);
+    expect(await said('installed-standard')).not.toContain('--expected');
+  });
+
   it('does not begin when the build differs without a defect', async () => {
     const { options, answer, out } = await stage();
     answer('no-defect', runOf([fails('known'), fails('other')]));
@@ -144,6 +157,26 @@ describe('a campaign', () => {
 
 describe('the baseline', () => {
   it('is what fails on both', () => expect(baseline(stock, stock)).toEqual(['known']));
+
+  it('is what is known to fail now and then, too, on whichever it did', () => {
+    const expectation = {
+      state: 'met',
+      place: 'a.yaml:1',
+      reason: '',
+      reference: '',
+      broken: ['R1'],
+      held: [],
+      more: [],
+    };
+    const sometimes = runOf([fails('known'), { ...fails('other'), expectation } as VariantResult]);
+    expect(baseline(sometimes, stock)).toEqual(['known', 'other']);
+    expect(baseline(stock, sometimes)).toEqual(['known', 'other']);
+    const stale = runOf([
+      fails('known'),
+      passes('other', { expectation: { ...expectation, state: 'stale' } as never }),
+    ]);
+    expect(() => baseline(sometimes, stale)).toThrow('without a defect other is stale on');
+  });
 
   it('refuses what could not be judged', () => {
     const doubtful = runOf([fails('known'), passes('other', { verdict: 'inconclusive' })]);

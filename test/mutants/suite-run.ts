@@ -20,7 +20,9 @@ export interface SuiteRunOptions {
   /** The defect that the QEMU shall have; without one it has none. */
   defect?: string;
   selection: Selection;
-  /** Ends the run at the first failure. */
+  /** Expectation file; without one the tester looks for the one of the build. */
+  expected?: string;
+  /** Ends the run at the first failure that is not expected. */
   failFast?: boolean;
   /** Variants side by side. */
   jobs: number;
@@ -38,11 +40,12 @@ export interface SuiteRunOptions {
  * @throws Trouble when it did not come to its end; the file system's error
  */
 export async function runSuite(options: SuiteRunOptions): Promise<RunResult | undefined> {
-  const { qemu, selection, failFast, jobs, dir, signal } = options;
+  const { qemu, selection, expected, failFast, jobs, dir, signal } = options;
   await mkdir(dir, { recursive: true });
   const script = qemu === undefined ? undefined : await writeScript(join(dir, 'qemu'), qemu, options.defect);
   const args = [
     ...['run', '--quiet', '--selection', selection, '--jobs', String(jobs), '--out', dir],
+    ...(expected === undefined ? [] : ['--expected', expected]),
     ...(failFast ? ['--fail-fast'] : []),
     ...(script ? ['--qemu', script] : []),
   ];
