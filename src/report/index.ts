@@ -3,6 +3,8 @@ export { describeEvent, renderEvents } from './describe.js';
 export { breaksOf, type FailureGroup, groupFailures } from './failure.js';
 export { JsonReporter, JunitReporter } from './files.js';
 export { clip, count, formatMs, printable, wrap } from './format.js';
+export { HtmlReporter } from './html.js';
 export { renderJunit } from './junit.js';
 export { type Paint, paint, wantsColour } from './paint.js';
+export { origins } from './requirement-text.js';
 export { banner, countsOf, renderFailure, renderSummary } from './summary.js';
