@@ -69,7 +69,7 @@ function renderBreak(
   contract: readonly Requirement[],
 ) {
   const requirement = requirementOf(contract, id);
-  return html`<dl class="break"><dt class="id">${id}</dt><dd><b>${requirement?.title}</b> <span class="muted">${requirement?.level} ${judgement.kind}</span></dd>
+  return html`<dl class="break"><dt class="id">${id}</dt><dd><b>${requirement?.title}</b> <span class="muted">${requirement && `${requirement.level}, `}${judgement.kind}</span></dd>
 ${
   requirement &&
   html`<dt>requires</dt><dd>${requirement.sentence} <span class="muted">${origins[requirement.label]}: ${requirement.sources.join(', ')}</span></dd>

@@ -45,11 +45,11 @@ ${style}</head><body>
 ${renderHeader(result, chapters)}<main>
 `.source;
   yield renderFacts(result, host, await firstCommandLine(entries, chapters, out)).source;
+  yield renderFilter(chapters).source;
   yield html`<section id="_matrix"><h2>Requirements by case</h2>
 <p class="muted">Variants in which a requirement held; <b class="bad">✕</b> broke; <b class="known">≈</b> broke as expected; <b class="noted">!</b> broke, which fails no variant in this run; · had no occasion. Broken ones lead to the first failure.</p>
 ${renderMatrix(result, entries, contract)}</section>
 `.source;
-  yield renderFilter(chapters).source;
   for (const chapter of chapters) {
     yield html`<section id="${chapter.id}" class="chapter"><h2>${chapter.title} <span class="muted">${String(sizeOf(chapter))}</span></h2>
 `.source;
@@ -135,9 +135,9 @@ function requirementTitle(text: string, contract: readonly Requirement[]): strin
 
 /** The field works with a script only, and shows up with it. */
 function renderFilter(chapters: readonly Chapter[]): Markup {
-  return html`<section id="_failures"><h2>Variants</h2>
-<p id="_filter" hidden><label>Filter <input type="search" placeholder="words of the id, e.g. role=server R8" autocomplete="off"></label> <output></output></p>
-${chapters.map(
+  return html`<section id="_failures"><h2>What to look at</h2>
+<p id="_filter" hidden><label>Filter all variants <input type="search" placeholder="words of the id, e.g. role=server R8" autocomplete="off"></label> <output></output></p>
+${chapters.length === 0 && html`<p class="muted">Nothing: every variant that ran held.</p>`}${chapters.map(
   ({ title, tone, causes }) =>
     html`<h3>${title}</h3><ul class="index">${causes.flatMap(({ entries }) => entries.map((entry) => html`<li data-line=""><a href="${hrefOf(entry.anchor)}" class="${tone}">${entry.anchor}</a> <span class="muted">${brief(entry)}</span></li>\n`))}</ul>`,
 )}</section>

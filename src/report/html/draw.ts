@@ -321,12 +321,14 @@ function lifetime(t: Timeline): { from: Ms; to: Ms } {
   return { from: t.first('qemu.spawn')?.t ?? t.events[0]?.t ?? 0, to: t.first('qemu.exit')?.t ?? t.end };
 }
 
+/** From a loss to the next connection, or to QEMU's end. */
 function shadesOf(t: Timeline, outages: readonly Outage[]): Drawing['shades'] {
-  return outages.flatMap(({ session, awayMs }) => {
-    const close = t.of('session.close', session)[0];
-    if (!close) return [];
-    return [
-      { from: close.t, to: close.t + awayMs, text: `no back-end for ${formatMs(awayMs)}, after session ${session}` },
-    ];
+  return outages.flatMap(({ session }) => {
+    const from = t.of('session.close', session)[0]?.t;
+    if (from === undefined) return [];
+    const back = t.first('session.open', (open) => open.t > from && !open.extra)?.t;
+    const to = Math.max(from, back ?? lifetime(t).to);
+    const how = back === undefined ? ', which does not come back' : '';
+    return [{ from, to, text: `no back-end for ${formatMs(to - from)}, after session ${session}${how}` }];
   });
 }

@@ -14,7 +14,7 @@ export function messageLines(events: readonly Event[]): string[] {
     const names = 'body' in event ? bitNames(event) : [];
     return [
       `${clock(event.t).padStart(10)}  ${clip(describeEvent(event), MAX_TEXT)}`,
-      ...wrap(names.join(' '), WIDTH).map((line) => `${' '.repeat(15)}${line}`),
+      ...(names.length > 0 ? wrap(names.join(' '), WIDTH).map((line) => `${' '.repeat(15)}${line}`) : []),
     ];
   });
 }

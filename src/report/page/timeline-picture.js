@@ -21,7 +21,7 @@ const FOLD = 2;
 
 /** @param {number} t */
 const clock = (t, step = 1) => {
-  const digits = step >= 1000 ? 1 : step >= 1 ? 3 : 6;
+  const digits = step >= 100 ? 1 : step >= 1 ? 3 : step >= 0.1 ? 4 : 6;
   return `+${(t / 1000).toFixed(digits)} s`;
 };
 
@@ -50,7 +50,7 @@ export class TimelinePicture extends HTMLElement {
   /** Where times lie on the axis: rising times, and the place of each. @type {{ t: number[], u: number[] }} */
   #scale = { t: [0, 1], u: [0, 1] };
   /** What part of the axis is seen. */
-  #view = { from: 0, to: 1 };
+  #view = { from: -Infinity, to: Infinity };
   #selected = -1;
   #folded = false;
   #frame = 0;
@@ -286,6 +286,8 @@ export class TimelinePicture extends HTMLElement {
       { passive: false },
     );
     stage.addEventListener('pointerdown', (event) => {
+      // A hand that leaves the picture still holds it.
+      stage.setPointerCapture(event.pointerId);
       this.#drag = { x: event.clientX, from: this.#view.from, to: this.#view.to };
     });
     stage.addEventListener('pointermove', (event) => this.#point(event));
@@ -356,7 +358,6 @@ export class TimelinePicture extends HTMLElement {
     if (this.#drag && event.buttons > 0) {
       const by = ((this.#drag.x - event.clientX) / this.#plot) * (this.#drag.to - this.#drag.from);
       if (Math.abs(this.#drag.x - event.clientX) > 3) {
-        this.#stage.setPointerCapture(event.pointerId);
         this.#look({ from: this.#drag.from + by, to: this.#drag.to + by });
       }
       this.#tip.hidden = true;
@@ -405,6 +406,7 @@ export class TimelinePicture extends HTMLElement {
   }
 
   #draw() {
+    if (this.#drawing.lanes.length === 0) return;
     this.#width = Math.max(260, Math.floor(this.#stage.clientWidth || this.clientWidth));
     const { lanes, spans, events, shades } = this.#drawing;
     const height = AXIS + lanes.length * LANE + 4;
@@ -431,9 +433,9 @@ export class TimelinePicture extends HTMLElement {
       const width = Math.max(inside(x2) - from, 3);
       const y = AXIS + span.lane * LANE + 6;
       picture.append(svg('rect', { class: `tp-span tp-${span.look}`, x: from, y, width, height: LANE - 12, rx: 2 }));
-      const room = Math.floor((width - 10) / 6.4);
+      const room = Math.floor((width - 14) / 6.4);
       const label = span.label.length <= room ? span.label : room >= 4 ? `${span.label.slice(0, room - 1)}\u2026` : '';
-      if (label) picture.append(svg('text', { class: `tp-label tp-on-${span.look}`, x: from + 5, y: y + 13 }, label));
+      if (label) picture.append(svg('text', { class: `tp-label tp-on-${span.look}`, x: from + 9, y: y + 13 }, label));
     }
     this.#drawEvents(picture, events, right, height);
     this.#stage.replaceChildren(picture);
@@ -442,20 +444,28 @@ export class TimelinePicture extends HTMLElement {
   /** @param {Element} picture @param {number} height */
   #drawAxis(picture, height) {
     const { from, to } = this.#view;
-    const count = Math.max(2, Math.floor(this.#plot / TICK));
+    const count = Math.max(3, Math.floor(this.#plot / TICK));
     const rough = (to - from) / count;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = (rough / power < 2 ? 2 : rough / power < 5 ? 5 : 10) * power;
     // Where waits are folded no round times lie at even distances: they are told where the lines are.
-    const first = this.#folded ? from + rough / 2 : Math.ceil(from / step) * step;
-    for (let u = first; u <= to; u += this.#folded ? rough : step) {
-      const t = this.#folded ? this.#timeAt(u) : u;
-      if (t < 0) continue;
-      const x = this.#x(t);
+    /** @type {number[]} */
+    const places = [];
+    for (
+      let u = this.#folded ? from + rough / 2 : Math.ceil(from / step) * step;
+      u <= to;
+      u += this.#folded ? rough : step
+    )
+      places.push(u);
+    const times = places.map((u) => this.#timeAt(u));
+    const finest = Math.min(...times.slice(1).map((t, i) => t - /** @type {number} */ (times[i])));
+    times.forEach((t, i) => {
+      if (t < 0) return;
+      const x = GUTTER + (((places[i] ?? from) - from) / (to - from)) * this.#plot;
       picture.append(svg('line', { class: 'tp-grid', x1: x, x2: x, y1: AXIS - 5, y2: height }));
       if (x < GUTTER + this.#plot - 22)
-        picture.append(svg('text', { class: 'tp-time', x, y: AXIS - 9 }, clock(t, this.#folded ? 1 : step)));
-    }
+        picture.append(svg('text', { class: 'tp-time', x, y: AXIS - 9 }, clock(t, finest)));
+    });
   }
 
   /** @param {Element} picture @param {readonly DrawnEvent[]} events @param {number} right @param {number} height */
