@@ -45,7 +45,7 @@ ${style}</head><body>
 ${renderHeader(result, chapters)}<main>
 `.source;
   yield renderFacts(result, host, await firstCommandLine(entries, chapters, out)).source;
-  yield renderFilter(chapters).source;
+  yield renderIndex(chapters, contract).source;
   yield html`<section id="_matrix"><h2>Requirements by case</h2>
 <p class="muted">Variants in which a requirement held; <b class="bad">✕</b> broke; <b class="known">≈</b> broke as expected; <b class="noted">!</b> broke, which fails no variant in this run; · had no occasion. Broken ones lead to the first failure.</p>
 ${renderMatrix(result, entries, contract)}</section>
@@ -98,7 +98,7 @@ const sizeOf = ({ causes }: Pick<Chapter, 'causes'>) => causes.reduce((sum, { en
 
 function renderFacts(result: RunResult, host: readonly Fact[], argv: string | undefined): Markup {
   const facts = factsOf(result);
-  const has = (name: string) => facts.some(([other]) => other.split('.').at(-1)!.toLowerCase() === name.toLowerCase());
+  const has = (name: string) => facts.some(([other]) => other.toLowerCase() === name.toLowerCase());
   const all = [
     ...facts,
     ...host.filter(([name]) => !has(name)),
@@ -133,16 +133,23 @@ function requirementTitle(text: string, contract: readonly Requirement[]): strin
   return title === undefined ? text : `${text}: ${title}`;
 }
 
-/** The field works with a script only, and shows up with it. */
-function renderFilter(chapters: readonly Chapter[]): Markup {
+/** A longer list of one cause is closed at first: what else is wrong is not to be pushed out of sight. */
+const OPEN = 12;
+
+/** What is not simply well, by cause. The field works with a script only, and shows up with it. */
+function renderIndex(chapters: readonly Chapter[], contract: readonly Requirement[]): Markup {
+  const item = (entry: Entry, tone: string) =>
+    html`<li data-line=""><a href="${hrefOf(entry.anchor)}" class="${tone}">${entry.anchor}</a> <span class="muted">${brief(entry)}</span></li>\n`;
   return html`<section id="_failures"><h2>What to look at</h2>
-<p id="_filter" hidden><label>Filter all variants <input type="search" placeholder="words of the id, e.g. role=server R8" autocomplete="off"></label> <output></output></p>
+<p id="_filter" hidden><label>Filter all variants <input type="search" placeholder="words, e.g. role=server R8" autocomplete="off"></label> <output></output></p>
 ${chapters.length === 0 && html`<p class="muted">Nothing: every variant that ran held.</p>`}${chapters.map(
   ({ title, tone, causes }) =>
-    html`<h3>${title}</h3><ul class="index">${causes.flatMap(({ entries }) => entries.map((entry) => html`<li data-line=""><a href="${hrefOf(entry.anchor)}" class="${tone}">${entry.anchor}</a> <span class="muted">${brief(entry)}</span></li>\n`))}</ul>`,
+    html`<h3>${title}</h3>${causes.map(({ title: cause, entries }) => html`<details ${entries.length <= OPEN && opened}><summary>${requirementTitle(cause, contract)} <span class="muted">${count(entries.length, 'variant')}</span></summary><ul class="index">${entries.map((entry) => item(entry, tone))}</ul></details>\n`)}`,
 )}</section>
 `;
 }
+
+const opened = html`open=""`;
 
 const brief = ({ result }: Entry) => {
   const { expectation } = result;

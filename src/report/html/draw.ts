@@ -128,11 +128,13 @@ export function draw(t: Timeline, marked: ReadonlySet<number>, outages: readonly
   };
   const used = lanes.filter((lane) => shown.some((event) => laneOf(event) === lane) || lane === 'chardev');
   const number = (lane: Lane) => used.indexOf(lane);
+  // Nobody answers a dial after the end.
+  const over = t.first('qmp.command', ({ execute }) => execute === 'quit')?.t ?? lifetime(t).to;
   const events = shown.map(
     (event): DrawnEvent => ({
       t: event.t,
       lane: number(laneOf(event)!),
-      look: lookOf(event),
+      look: event.type === 'peer.dial-failed' && event.t >= over ? 'note' : lookOf(event),
       marked: marked.has(event.seq),
       text: text(event),
     }),

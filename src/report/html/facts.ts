@@ -9,10 +9,19 @@ export type Fact = readonly [name: string, value: string];
 /** What is told elsewhere on the page. */
 const elsewhere = new Set(['schema', 'variants', 'summary', 'durationMs', 'notRun', 'interrupted', 'exitCode']);
 
-/** All that a result says of its run, as names and values: `qemu.version`, `selection.roles`. Whatever it may come to say is there. */
+/** All that a result says of its run, as names and values: `qemu version text`. Whatever it may come to say is there. */
 export function factsOf(result: RunResult): Fact[] {
-  return Object.entries(result).flatMap(([key, value]) => (elsewhere.has(key) ? [] : flatten(key, value)));
+  return Object.entries(result)
+    .flatMap(([key, value]) => (elsewhere.has(key) ? [] : flatten(key, value)))
+    .map(([name, value]) => [inWords(name), value]);
 }
+
+/** `environment.buildId` becomes `build id`. */
+const inWords = (name: string) =>
+  name
+    .replace(/^environment\./, '')
+    .replaceAll('.', ' ')
+    .replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`);
 
 function flatten(name: string, value: unknown): Fact[] {
   if (value === undefined || value === null || value === '') return [];

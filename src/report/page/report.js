@@ -95,7 +95,14 @@ const lists = all('pre[data-lines]').map((pre) => {
     lower: lines.map((line) => line.toLowerCase()),
   };
 });
-const items = all('li[data-line]').map((item) => ({ item, lower: (item.textContent ?? '').toLowerCase() }));
+const items = all('li[data-line]').map((item) => ({
+  item: /** @type {HTMLElement} */ (item),
+  lower: (item.textContent ?? '').toLowerCase(),
+}));
+const groups = /** @type {HTMLDetailsElement[]} */ (all('#_failures details')).map((details) => ({
+  details,
+  open: details.open,
+}));
 
 function filter() {
   const words = (field?.value ?? '').toLowerCase().split(/\s+/).filter(Boolean);
@@ -103,9 +110,12 @@ function filter() {
   const fits = (line) => words.every((word) => line.includes(word));
   let found = 0;
   for (const { item, lower } of items) {
-    const fit = fits(lower);
-    /** @type {HTMLElement} */ (item).hidden = !fit;
-    if (fit) found++;
+    item.hidden = !fits(lower);
+    if (!item.hidden) found++;
+  }
+  for (const { details, open } of groups) {
+    details.hidden = details.querySelector('li:not([hidden])') === null;
+    details.open = open || words.length > 0;
   }
   for (const { pre, details, lines, lower } of lists) {
     const kept = words.length === 0 ? lines : lines.filter((_, i) => fits(/** @type {string} */ (lower[i])));

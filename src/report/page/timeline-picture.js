@@ -425,6 +425,8 @@ export class TimelinePicture extends HTMLElement {
       picture.append(svg('line', { class: 'tp-rule', x1: 0, x2: this.#width, y1: y, y2: y }));
       picture.append(svg('text', { class: 'tp-lane', x: 4, y: y + LANE / 2 + 4 }, name));
     });
+    /** @type {Element[]} */
+    const labels = [];
     for (const span of spans) {
       const [x1, x2] = [this.#x(span.from), this.#x(span.to)];
       if (x2 < GUTTER || x1 > right) continue;
@@ -435,9 +437,10 @@ export class TimelinePicture extends HTMLElement {
       picture.append(svg('rect', { class: `tp-span tp-${span.look}`, x: from, y, width, height: LANE - 12, rx: 2 }));
       const room = Math.floor((width - 14) / 6.4);
       const label = span.label.length <= room ? span.label : room >= 4 ? `${span.label.slice(0, room - 1)}\u2026` : '';
-      if (label) picture.append(svg('text', { class: `tp-label tp-on-${span.look}`, x: from + 9, y: y + 13 }, label));
+      if (label) labels.push(svg('text', { class: 'tp-label', x: from + 9, y: y + 13 }, label));
     }
     this.#drawEvents(picture, events, right, height);
+    picture.append(...labels);
     this.#stage.replaceChildren(picture);
   }
 

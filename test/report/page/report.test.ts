@@ -109,6 +109,11 @@ describe('the page', () => {
     expect(await page.locator('pre[data-lines]:visible').allTextContents()).toEqual([
       small.result.variants[7]!.variant,
     ]);
+    expect(await page.locator('li[data-line]:visible').count()).toBe(0);
+    await field.fill('r1: CALL.0,');
+    expect(await page.locator('li[data-line]:visible').allTextContents()).toEqual([
+      expect.stringContaining(small.result.variants[0]!.variant),
+    ]);
     await field.fill('');
     expect(await page.locator('li[data-line]:visible').count()).toBe(6);
   });
@@ -156,16 +161,17 @@ describe('the page', () => {
 
   it('opens on paper what is closed on the screen, and closes it again', async () => {
     const { page } = await open(small);
-    const open_ = () =>
+    const openOnes = () =>
       page.evaluate(() => Array.from(document.querySelectorAll('details')).filter((one) => one.open).length);
-    expect(await open_()).toBe(0);
+    const before = await openOnes();
+    expect(before).toBeLessThan(await page.locator('details').count());
     await page.evaluate(`dispatchEvent(new Event('beforeprint'))`);
-    expect(await open_()).toBe(await page.locator('details').count());
+    expect(await openOnes()).toBe(await page.locator('details').count());
     expect(await page.locator('timeline-picture svg').count()).toBe(6);
     await page.emulateMedia({ media: 'print' });
     expect(await page.locator('button:visible').count()).toBe(0);
     await page.evaluate(`dispatchEvent(new Event('afterprint'))`);
-    expect(await open_()).toBe(0);
+    expect(await openOnes()).toBe(before);
   });
 });
 
@@ -239,6 +245,25 @@ describe('the picture', () => {
     await page.mouse.wheel(0, -150);
     await expect.poll(top).not.toBe(at);
     expect(await seen(page)).toEqual(before);
+  });
+
+  it('follows a timeline that grows as long as all of it is seen', async () => {
+    const { page } = await open(small);
+    await picture(page);
+    const grow = (to: number) =>
+      page.evaluate(`{
+        const event = (t) => ({ t, lane: 0, look: 'note', marked: false, text: 'at ' + t });
+        const events = [0, 10, ${to}].map(event);
+        document.querySelector('article timeline-picture').show({ from: 0, to: ${to}, lanes: ['steps'], events, spans: [], shades: [] });
+      }`);
+    await grow(100);
+    await grow(1000);
+    expect((await seen(page)).to).toBeGreaterThanOrEqual(1000);
+    await page.keyboard.press('Home');
+    await page.keyboard.press('+');
+    const closer = await seen(page);
+    await grow(5000);
+    expect(await seen(page)).toEqual(closer);
   });
 
   it('names what is under the pointer', async () => {
