@@ -23,7 +23,8 @@ build: setup ## compile to dist/
 run: build ## run the main job against the distribution's QEMU; options in ARGS="..."
 	@node dist/cli/main.js run $(ARGS)
 
-test: build lint ## lint, types, unit tests, tests with a real QEMU
+test: build lint ## lint, types, unit tests, tests with a real QEMU and a real browser
+	@sh scripts/install-chromium.sh
 	@npx vitest run
 
 lint: node_modules/.package-lock.json ## formatter, linter, types, import rule

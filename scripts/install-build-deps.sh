@@ -29,18 +29,7 @@ list() {
 
 missing=$(list)
 [ -z "$missing" ] && exit 0
-as_root=
-if [ "$(id -u)" -ne 0 ]; then
-  if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as_root='sudo -n'; else as_root=no; fi
-fi
-if command -v apt-get >/dev/null && [ "$as_root" != no ]; then
-  echo "installing with apt:$missing" >&2
-  # A fresh machine has no package lists, or old ones.
-  # shellcheck disable=SC2086 # one word a package
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null &&
-    missing=$(list) && [ -z "$missing" ] && exit 0
-  echo 'apt could not install what is missing; its messages are above' >&2
-fi
+# shellcheck disable=SC2086 # one word a package
+sh "$(dirname "$0")/apt-install.sh" $missing && missing=$(list) && [ -z "$missing" ] && exit 0
 echo "missing to build QEMU; as root: apt-get install$missing" >&2
 exit 2

@@ -19,6 +19,7 @@ export { findQemu, probe, QemuError, type QemuFacts } from './qemu/index.js';
 export {
   ConsoleReporter,
   describeEvent,
+  HtmlReporter,
   JsonReporter,
   JunitReporter,
   renderJunit,

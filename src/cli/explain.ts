@@ -1,7 +1,7 @@
 import type { Argv, CommandModule } from 'yargs';
 import { type Case, nearest, parameterHelp, stepText, type Variant, variantsHint, verbs } from '../cases/index.js';
 import { type Requirement, registry } from '../contract/index.js';
-import { formatMs, wrap } from '../report/index.js';
+import { formatMs, origins, wrap } from '../report/index.js';
 import { allVariants, readCatalogue } from './catalogue.js';
 import type { Context } from './io.js';
 import { casesOption, withSettings } from './options.js';
@@ -92,13 +92,6 @@ function explainRequirement(requirement: Requirement, cases: readonly Case[]): s
     ...(citing.length > 0 ? citing.map(({ id }) => `  ${id}`) : ['  none']),
   ];
 }
-
-/** Where a requirement has its force from. */
-const origins: Record<Requirement['label'], string> = {
-  spec: 'demanded by the vhost-user specification',
-  contract: "QEMU's documented or tested behaviour",
-  regression: 'a defect that was fixed',
-};
 
 const head = (id: string, title: string) => [`${id}: ${title}`, ''];
 const paragraph = (text: string) => wrap(text, WIDTH);

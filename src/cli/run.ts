@@ -4,7 +4,7 @@ import { missing, type Variant } from '../cases/index.js';
 import { registry } from '../contract/index.js';
 import { DEFAULT_PROFILE } from '../peer/index.js';
 import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
-import { ConsoleReporter, JsonReporter, JunitReporter } from '../report/index.js';
+import { ConsoleReporter, HtmlReporter, JsonReporter, JunitReporter } from '../report/index.js';
 import { defaultJobs, run } from '../runner/index.js';
 import { isWanted, readCatalogue, selectVariants, wishOf } from './catalogue.js';
 import { readExpectations } from './expected.js';
@@ -86,6 +86,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
         logReporter(log),
         new JsonReporter(),
         new JunitReporter(registry),
+        new HtmlReporter(registry),
         // Last: its summary says that the reports are there.
         new ConsoleReporter({ ...io, contract: registry, quiet: argv.quiet }),
       ],

@@ -92,6 +92,7 @@ describe('the tester as a process', () => {
     const [folder] = readdirSync(out);
     expect(JSON.parse(readFileSync(join(out, folder!, 'results.json'), 'utf8'))).toMatchObject({ interrupted: true });
     expect(existsSync(join(out, folder!, 'junit.xml'))).toBe(true);
+    expect(existsSync(join(out, folder!, 'report.html'))).toBe(true);
   });
 
   it('SIGKILL leaves no QEMU, no socket and no folder', async () => {
