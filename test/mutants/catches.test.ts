@@ -22,7 +22,13 @@ function breaksAt(id: string, count: number, level: Requirement['level'] = 'must
   return { id, title: id, sentence: id, level, label: 'contract', sources: [], allowed: 'little', judge };
 }
 
-const contract = [breaksAt('LATE', 6), breaksAt('EARLY', 3), breaksAt('ALSO', 3), breaksAt('ADVICE', 2, 'should')];
+const contract = [
+  breaksAt('LATE', 6),
+  breaksAt('EARLY', 3),
+  breaksAt('ALSO', 3),
+  breaksAt('ADVICE', 6, 'should'),
+  breaksAt('NOTE', 2, 'info'),
+];
 const breaks = contract.map(({ id }) => broken(id, 'violation', 'too much', [0]));
 
 /** Judges failed variants given by what they broke; their timelines have an event every 100 ms after a start at 0. */
@@ -43,12 +49,13 @@ async function found(
 }
 
 describe('what a run caught', () => {
-  it('is every break of a `must`, the one that could be told first before the others', async () => {
+  it('is every break of a `must` or a `should`, the one that could be told first before the others', async () => {
     const { catches } = await found({ one: breaks });
     expect(catches.map(({ requirement, detectedMs }) => [requirement, detectedMs])).toEqual([
       ['EARLY', 200],
       ['ALSO', 200],
       ['LATE', 500],
+      ['ADVICE', 500],
     ]);
     expect(catches[0]).toMatchObject({ variant: 'one', kind: 'violation', seen: 'too much' });
   });
@@ -56,6 +63,17 @@ describe('what a run caught', () => {
   it('leaves out variants that fail without a defect', async () => {
     const { catches } = await found({ known: breaks, other: breaks }, new Set(['known']));
     expect(new Set(catches.map(({ variant }) => variant))).toEqual(new Set(['other']));
+  });
+
+  it('has of a variant that fails without a defect what breaks beyond that', async () => {
+    const dir = await temporary();
+    await mkdir(join(dir, 'timelines'));
+    const timeline = 'timelines/known.jsonl';
+    await writeTimeline(join(dir, timeline), events(begin, filler, filler, filler, filler, filler));
+    const expectation = { state: 'exceeded', more: ['ALSO'] } as VariantResult['expectation'];
+    const known = variant({ variant: 'known', verdict: 'fail', requirements: breaks, timeline, expectation });
+    const { catches } = await findings({ variants: [known] }, new Set(['known']), dir, contract);
+    expect(catches.map(({ requirement }) => requirement)).toEqual(['ALSO']);
   });
 
   it('leaves out what holds, and what is no requirement of this contract', async () => {

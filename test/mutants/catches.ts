@@ -23,8 +23,9 @@ export interface Findings {
 }
 
 /**
- * What a run caught: every break of a `must` requirement in a variant with the verdict `fail`, except in `unfit` variants.
- * @param unfit variants that fail without a defect: they tell nothing about one
+ * What a run caught: every break of a `must` or `should` requirement in a variant with the verdict `fail`. Of an `unfit`
+ * variant only what breaks beyond what is expected of it.
+ * @param unfit variants that fail without a defect
  * @param dir folder of the run, with its timelines
  * @param contract by which the run was judged
  * @throws TimelineError, the file system's error
@@ -36,9 +37,12 @@ export async function findings(
   contract: readonly Requirement[] = registry,
 ): Promise<Findings> {
   const fit = run.variants.filter(({ variant }) => !unfit.has(variant));
-  const failed = fit.filter(({ verdict }) => verdict === 'fail');
+  const failed = run.variants.filter(({ verdict }) => verdict === 'fail');
   const catches: Catch[] = [];
-  for (const result of failed) catches.push(...(await catchesOf(result, dir, contract)));
+  for (const result of failed) {
+    const beyond = unfit.has(result.variant) ? (result.expectation?.more ?? []) : undefined;
+    if (beyond?.length !== 0) catches.push(...(await catchesOf(result, beyond, dir, contract)));
+  }
   const rank = (one: Catch) => contract.findIndex(({ id }) => id === one.requirement);
   return {
     catches: catches.sort((a, b) => a.detectedMs - b.detectedMs || rank(a) - rank(b)),
@@ -48,14 +52,15 @@ export async function findings(
 
 async function catchesOf(
   { variant, requirements, timeline: file }: VariantResult,
+  only: readonly string[] | undefined,
   dir: string,
   contract: readonly Requirement[],
 ): Promise<Catch[]> {
   if (file === undefined) return [];
   const timeline = await readTimeline(join(dir, file));
   return requirements.flatMap(({ requirement: id, judgement }) => {
-    const requirement = contract.find((one) => one.id === id && one.level === 'must');
-    if (judgement.outcome !== 'break' || !requirement) return [];
+    const requirement = contract.find((one) => one.id === id && one.level !== 'info');
+    if (judgement.outcome !== 'break' || !requirement || only?.includes(id) === false) return [];
     const { kind, seen } = judgement;
     const detectedMs = detection(requirement, kind, timeline);
     return detectedMs === undefined ? [] : [{ variant, requirement: id, kind, seen, detectedMs }];

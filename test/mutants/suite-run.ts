@@ -44,7 +44,7 @@ export async function runSuite(options: SuiteRunOptions): Promise<RunResult | un
   await mkdir(dir, { recursive: true });
   const script = qemu === undefined ? undefined : await writeScript(join(dir, 'qemu'), qemu, options.defect);
   const args = [
-    ...['run', '--quiet', '--selection', selection, '--jobs', String(jobs), '--out', dir],
+    ...['run', '--quiet', '--level', 'should', '--selection', selection, '--jobs', String(jobs), '--out', dir],
     ...(expected === undefined ? [] : ['--expected', expected]),
     ...(failFast ? ['--fail-fast'] : []),
     ...(script ? ['--qemu', script] : []),
