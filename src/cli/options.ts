@@ -113,4 +113,5 @@ export const runOptions = <T>(argv: Argv<T>) =>
       default: 'reports',
       describe: 'Folder for reports; each run makes its own in it',
     })
+    .option('bundle', { ...text('bundle'), describe: 'File to pack the run into at its end: .tgz, or .tar.zst' })
     .option('quiet', { boolean: true, default: false, describe: 'No progress, only the summary' });

@@ -4,7 +4,7 @@ import { missing, type Variant } from '../cases/index.js';
 import { registry } from '../contract/index.js';
 import { DEFAULT_PROFILE } from '../peer/index.js';
 import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
-import { ConsoleReporter, HtmlReporter, JsonReporter, JunitReporter } from '../report/index.js';
+import { ConsoleReporter, HtmlReporter, JsonReporter, JunitReporter, packingOf, writeBundle } from '../report/index.js';
 import { defaultJobs, run } from '../runner/index.js';
 import { isWanted, readCatalogue, selectVariants, wishOf } from './catalogue.js';
 import { readExpectations } from './expected.js';
@@ -56,6 +56,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
   const log = openLog(io, argv.logLevel ?? (argv.log === undefined ? 'warn' : 'info'), argv.log);
   const cases = await readCatalogue(io, argv.cases);
   const wish = wishOf(argv);
+  if (argv.bundle !== undefined) packingOf(argv.bundle);
   const variants = selectVariants(cases, wish);
   const path = await findQemu(argv.qemu);
   const { signal, end } = interruption(io);
@@ -106,6 +107,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     }).catch((error: unknown) => {
       throw isFileTrouble(error, out) ? unwritable(out, error) : error;
     });
+    if (argv.bundle !== undefined) await writeBundle({ dir: out, result }, resolve(io.cwd, argv.bundle), registry);
     return result.exitCode;
   } finally {
     end();

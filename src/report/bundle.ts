@@ -77,6 +77,8 @@ export async function writeBundle(run: StoredRun, file: string, contract: readon
       const options = { cwd: staging, portable: true, strict: true, mtime: new Date(run.result.startedAt), file: part };
       await create({ ...options, ...(packing === 'gzip' ? { gzip: true } : { zstd: true }) }, all);
       await rename(part, file);
+    } catch (cause) {
+      throw new BundleError(`cannot write ${file}: ${(cause as Error).message}`, 'the run itself is stored', { cause });
     } finally {
       await rm(part, { force: true });
     }

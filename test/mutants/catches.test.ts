@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Requirement } from '../../src/contract/index.js';
-import type { RequirementResult, VariantResult } from '../../src/runner/index.js';
+import type { Expectation, RequirementResult, VariantResult } from '../../src/runner/index.js';
 import { type EventBody, writeTimeline } from '../../src/timeline/index.js';
 import { broken, events, variant } from '../report/fixtures.js';
 import { findings } from './catches.js';
@@ -70,7 +70,7 @@ describe('what a run caught', () => {
     await mkdir(join(dir, 'timelines'));
     const timeline = 'timelines/known.jsonl';
     await writeTimeline(join(dir, timeline), events(begin, filler, filler, filler, filler, filler));
-    const expectation = { state: 'exceeded', more: ['ALSO'] } as VariantResult['expectation'];
+    const expectation = { state: 'exceeded', more: ['ALSO'] } as Expectation;
     const known = variant({ variant: 'known', verdict: 'fail', requirements: breaks, timeline, expectation });
     const { catches } = await findings({ variants: [known] }, new Set(['known']), dir, contract);
     expect(catches.map(({ requirement }) => requirement)).toEqual(['ALSO']);

@@ -42,8 +42,8 @@ describe('a run of the suite', () => {
   });
 
   it.each([
-    ['quick', false, '--selection quick'],
-    ['standard', true, '--selection standard --fail-fast'],
+    ['quick', false, '--level should --selection quick'],
+    ['standard', true, '--level should --selection standard --fail-fast'],
   ] as const)('asks for the selection %s, to the end: %s', async (selection, failFast, words) => {
     const { suite, out, answer } = await fakeSuite();
     answer('installed', runOf([]));
