@@ -19,9 +19,8 @@ export { findQemu, probe, QemuError, type QemuFacts } from './qemu/index.js';
 export {
   ConsoleReporter,
   describeEvent,
+  FileReporter,
   HtmlReporter,
-  JsonReporter,
-  JunitReporter,
   renderJunit,
   renderSummary,
 } from './report/index.js';

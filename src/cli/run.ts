@@ -4,7 +4,14 @@ import { missing, type Variant } from '../cases/index.js';
 import { registry } from '../contract/index.js';
 import { DEFAULT_PROFILE } from '../peer/index.js';
 import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
-import { ConsoleReporter, HtmlReporter, JsonReporter, JunitReporter, packingOf, writeBundle } from '../report/index.js';
+import {
+  ConsoleReporter,
+  FileReporter,
+  GithubReporter,
+  HtmlReporter,
+  packingOf,
+  writeBundle,
+} from '../report/index.js';
 import { defaultJobs, run } from '../runner/index.js';
 import { isWanted, readCatalogue, selectVariants, wishOf } from './catalogue.js';
 import { readExpectations } from './expected.js';
@@ -85,9 +92,11 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
       out,
       reporters: [
         logReporter(log),
-        new JsonReporter(),
-        new JunitReporter(registry),
+        new FileReporter(registry),
         new HtmlReporter(registry),
+        ...(io.env.GITHUB_ACTIONS === 'true'
+          ? [new GithubReporter(io.stdout, registry, io.env.GITHUB_STEP_SUMMARY)]
+          : []),
         // Last: its summary says that the reports are there.
         new ConsoleReporter({ ...io, contract: registry, quiet: argv.quiet }),
       ],

@@ -1,13 +1,16 @@
 export { BundleError, checkBundle, packingOf, writeBundle } from './bundle.js';
 export { renderComparison } from './comparison.js';
 export { type ConsoleOptions, ConsoleReporter, type TextStream } from './console.js';
+export { renderCtrf } from './ctrf.js';
 export { describeEvent, renderEvents } from './describe.js';
 export { breaksOf, type FailureGroup, groupFailures } from './failure.js';
-export { JsonReporter, JunitReporter } from './files.js';
+export { FileReporter } from './files.js';
 export { clip, count, formatMs, printable, wrap } from './format.js';
+export { GithubReporter } from './github.js';
 export { HtmlReporter } from './html.js';
 export { renderJunit } from './junit.js';
 export { type Paint, paint, wantsColour } from './paint.js';
 export { origins } from './requirement-text.js';
 export { conformance, renderSheet } from './sheet.js';
 export { banner, countsOf, renderFailure, renderSummary } from './summary.js';
+export { renderTap } from './tap.js';

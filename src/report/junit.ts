@@ -1,8 +1,8 @@
 import type { Requirement } from '../contract/index.js';
-import { isExpected, type RunResult, type VariantResult } from '../runner/index.js';
-import { expectationText } from './expectation.js';
+import type { RunResult, VariantResult } from '../runner/index.js';
 import { breaksOf } from './failure.js';
 import { groupBy } from './group.js';
+import { kindOf, messageOf, named, outcomeOf } from './outcome.js';
 import { renderFailure } from './summary.js';
 import { element } from './xml.js';
 
@@ -15,7 +15,6 @@ const seconds = (ms: number) => (ms / 1000).toFixed(3);
  */
 export function renderJunit(result: RunResult, contract: readonly Requirement[]): string {
   const themes = groupBy(result.variants, (variant) => variant.case.split('.')[0]!);
-  const runs = new Map<string, number>();
   const suites = [...themes].map(([theme, variants]) => {
     const properties = element('properties', {}, [
       element('property', { name: 'qemu.path', value: result.qemu.path }),
@@ -23,11 +22,7 @@ export function renderJunit(result: RunResult, contract: readonly Requirement[])
       element('property', { name: 'expectations', value: result.expectations?.file ?? 'none' }),
       element('property', { name: 'tester', value: `${result.tester.name} ${result.tester.version}` }),
     ]);
-    const cases = variants.map((variant) => {
-      const run = (runs.get(variant.variant) ?? 0) + 1;
-      runs.set(variant.variant, run);
-      return renderCase(variant, run, contract);
-    });
+    const cases = named(variants).map(({ name, result: one }) => renderCase(one, name, contract));
     return element(
       'testsuite',
       { name: theme, ...totals(variants), timestamp: result.startedAt.replace(/\.\d+Z$/, '') },
@@ -45,16 +40,16 @@ function totals(variants: readonly VariantResult[]) {
 }
 
 /** The element that tells of a result; none for a pass. */
-function elementOf(result: VariantResult): 'failure' | 'error' | 'skipped' | undefined {
-  if (result.expectation?.state === 'stale') return 'failure';
-  if (result.verdict === 'inconclusive') return 'error';
-  if (result.verdict === 'fail') return isExpected(result) ? 'skipped' : 'failure';
-  return result.verdict === 'skip' ? 'skipped' : undefined;
-}
+const elements = {
+  passed: undefined,
+  failed: 'failure',
+  known: 'skipped',
+  error: 'error',
+  skipped: 'skipped',
+} as const;
+const elementOf = (result: VariantResult) => elements[outcomeOf(result)];
 
-/** @param run counts the runs of the same variant (--repeat): names of test cases must differ. */
-function renderCase(result: VariantResult, run: number, contract: readonly Requirement[]): string {
-  const name = run === 1 ? result.variant : `${result.variant} (run ${run})`;
+function renderCase(result: VariantResult, name: string, contract: readonly Requirement[]): string {
   return element('testcase', { classname: result.case, name, time: seconds(result.durationMs) }, [
     ...outcome(result, contract),
     ...(result.verdict === 'pass' || result.verdict === 'skip' ? [] : [element('system-out', {}, systemOut(result))]),
@@ -62,27 +57,14 @@ function renderCase(result: VariantResult, run: number, contract: readonly Requi
 }
 
 function outcome(result: VariantResult, contract: readonly Requirement[]): string[] {
-  const message = result.reason ?? '';
-  switch (elementOf(result)) {
-    case undefined:
-      return [];
-    case 'skipped':
-      return [
-        element('skipped', {
-          message: isExpected(result) ? `expected failure: ${expectationText(result)}` : message,
-        }),
-      ];
-    case 'error':
-      return [element('error', { type: 'inconclusive', message }, details(result, contract))];
-    case 'failure': {
-      if (result.expectation?.state === 'stale')
-        return [element('failure', { type: 'stale', message: expectationText(result) }, details(result, contract))];
-      // The reason tells the worst break already.
-      const others = breaksOf(result).slice(1);
-      const also = others.length > 0 ? ` (also ${others.map(({ requirement }) => requirement).join(', ')})` : '';
-      return [element('failure', { type: result.kind, message: message + also }, details(result, contract))];
-    }
-  }
+  const name = elementOf(result);
+  const message = messageOf(result);
+  if (name === undefined) return [];
+  if (name === 'skipped') return [element(name, { message })];
+  // The reason tells the worst break already.
+  const others = kindOf(result) === 'stale' ? [] : breaksOf(result).slice(1);
+  const also = others.length > 0 ? ` (also ${others.map(({ requirement }) => requirement).join(', ')})` : '';
+  return [element(name, { type: kindOf(result), message: message + also }, details(result, contract))];
 }
 
 const details = (result: VariantResult, contract: readonly Requirement[]) => renderFailure(result, contract).join('\n');
