@@ -89,6 +89,12 @@ export class GithubReporter implements Reporter {
 
   async onEnd(result: RunResult): Promise<void> {
     this.stdout.write(renderAnnotations(result));
-    if (this.summaryFile) await appendFile(this.summaryFile, renderStepSummary(result, this.contract));
+    if (!this.summaryFile) return;
+    try {
+      await appendFile(this.summaryFile, renderStepSummary(result, this.contract));
+    } catch (error) {
+      // The verdict does not depend on it.
+      this.stdout.write(`::warning title=no summary of the step::${data((error as Error).message)}\n`);
+    }
   }
 }

@@ -66,6 +66,13 @@ describe("the step's summary", () => {
     expect(text).toMatch(/\n\d+ more are in results\.json\.\n$/);
   });
 
+  it('costs no verdict when it cannot be written', async () => {
+    let out = '';
+    const reporter = new GithubReporter({ write: (text: string) => (out += text) }, contract, '/no/such/file');
+    await reporter.onEnd(runOf([variant()]));
+    expect(out).toMatch(/^::warning title=no summary of the step::ENOENT/);
+  });
+
   it('is added to the file that the runner names', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'github-'));
     try {
