@@ -1,5 +1,6 @@
 import type { StartChoice } from '../driver/index.js';
 import type { Cut, Peer } from '../peer/index.js';
+import type { Pluggable } from '../qemu/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import type { Variant } from './types.js';
 
@@ -64,6 +65,8 @@ export interface Stage {
   startDriver(choice?: StartChoice): Promise<void>;
   /** Resets the device of the guest driver. */
   resetDriver(): Promise<void>;
+  /** Has the guest driver let go of its device, which is to be removed. */
+  ejectDevice(): Promise<void>;
   /** Has the guest driver use so many of its queue pairs. */
   usePairs(pairs: number): Promise<void>;
   /** From now on the driver keeps at it, until restDriver(). @throws StepFailed when it does already, or does not run */
@@ -80,6 +83,8 @@ export interface Stage {
    * @returns what it returns; undefined when it was refused @throws StepFailed when the answer is another one
    */
   qmp(execute: string, args?: Json, answer?: CommandAnswer): Promise<Json | undefined>;
+  /** Adds to QEMU again what was removed, by QMP. @throws StepFailed when it is refused */
+  plug(what: Pluggable): Promise<void>;
   /** Begins something, and goes on; finishBegun() waits for it. */
   begin(what: string, work: Promise<unknown>): void;
   /** Waits for the end of all that was begun. @throws what it threw */

@@ -132,6 +132,20 @@ export class Driver {
   }
 
   /**
+   * Resets the device and lets go of it, as a guest does when it is told that the device is to be removed. The next start
+   * finds another. @throws DriverError when the machine has no such way, or nothing runs; or the bus's error
+   */
+  async eject(): Promise<void> {
+    if (!this.#machine.eject)
+      throw new DriverError('ERR_DEVICE', `no way to eject a device on ${this.#o.machine}`, 'machine pc has one');
+    await this.reset();
+    this.#transport = undefined;
+    // Its link goes with it.
+    this.#link = undefined;
+    await this.#machine.eject(this.#o.bus);
+  }
+
+  /**
    * Has the device use so many of the pairs that were set up at the start. @throws DriverError when the driver does not run,
    * or the device refuses; or the bus's error
    */

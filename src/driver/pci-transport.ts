@@ -129,6 +129,11 @@ export class PciTransport implements Transport {
     return new PciTransport(bus, structures, bars);
   }
 
+  /** The slot of the device. @throws DriverError ERR_NO_DEVICE */
+  static async slot(bus: GuestBus): Promise<number> {
+    return (await findFunction(bus)).slot;
+  }
+
   async status(): Promise<number> {
     return Number(await this.#bus.readMem('b', this.#common + DEVICE_STATUS));
   }

@@ -1,4 +1,4 @@
-import type { Role } from '../timeline/index.js';
+import type { Json, Role } from '../timeline/index.js';
 import type { RingLayout } from '../virtio/index.js';
 import { accelerators, atLeast, type NeededType, type QemuFacts } from './facts.js';
 import { QemuError } from './qemu-error.js';
@@ -9,7 +9,11 @@ export const CHARDEV_ID = 'c0';
 export const NETDEV_ID = 'n0';
 
 /** The guest's NIC, where it can be removed. */
-const NIC_ID = 'nic';
+export const NIC_ID = 'nic';
+
+/** What can be added to a machine that runs, after it was removed. */
+export const pluggables = ['chardev', 'netdev', 'nic'] as const;
+export type Pluggable = (typeof pluggables)[number];
 
 /** The machine types that the guest driver can handle. */
 export const machineTypes = ['q35', 'pc', 'microvm'] as const;
@@ -68,7 +72,7 @@ const PCI_SLOT = 4;
  * @throws QemuError ERR_QEMU_MACHINE, ERR_QEMU_ACCEL, ERR_QEMU_UNSUPPORTED when this binary cannot do what is asked
  */
 export function commandLine(options: CommandLineOptions): string[] {
-  const { facts, machine, queuePairs, extras = [] } = options;
+  const { facts, machine, extras = [] } = options;
   const choice = machineTypes.filter((type) => facts.machines.has(type));
   if (!choice.includes(machine))
     throw new QemuError(
@@ -92,8 +96,10 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...(extras.includes('memory') ? ['-object', `memory-backend-memfd,id=more,size=${MORE},share=on`] : []),
     ...['-bios', options.biosPath],
     ...['-chardev', chardev(options)],
-    ...['-netdev', `vhost-user,id=${NETDEV_ID},chardev=${CHARDEV_ID}${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
-    ...device(options),
+    ...['-netdev', optionText(netdev(options))],
+    // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
+    ...(machine === 'microvm' ? ['-global', 'virtio-mmio.force-legacy=false'] : []),
+    ...['-device', optionText(nic(options))],
     ...(extras.includes('balloon') ? ['-device', 'virtio-balloon-pci'] : []),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
     ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
@@ -141,20 +147,52 @@ function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: 
   return ['socket', ...options.map(([name, value]) => `${name}=${quote(value)}`)].join();
 }
 
-function device({ facts, machine, queuePairs, ring, mtu, extras = [] }: CommandLineOptions): string[] {
+function netdev({ queuePairs }: CommandLineOptions): Options {
+  return { type: 'vhost-user', id: NETDEV_ID, chardev: CHARDEV_ID, ...(queuePairs > 1 ? { queues: queuePairs } : {}) };
+}
+
+function nic({ facts, machine, queuePairs, ring, mtu, extras = [] }: CommandLineOptions): Options {
   const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
   needs(facts, type);
-  const common = [
-    `${type},netdev=${NETDEV_ID}`,
-    ...(extras.includes('removable') ? [`id=${NIC_ID}`] : []),
-    ...(queuePairs > 1 ? ['mq=on'] : []),
-    ...(ring === 'packed' ? ['packed=on'] : []),
-    ...(mtu === undefined ? [] : [`host_mtu=${mtu}`]),
-  ].join(',');
-  // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
-  if (machine === 'microvm') return ['-global', 'virtio-mmio.force-legacy=false', '-device', common];
-  // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.
-  return ['-device', `${common},disable-legacy=on,vectors=0,addr=${PCI_SLOT}`];
+  return {
+    driver: type,
+    netdev: NETDEV_ID,
+    ...(extras.includes('removable') ? { id: NIC_ID } : {}),
+    ...(queuePairs > 1 ? { mq: true } : {}),
+    ...(ring === 'packed' ? { packed: true } : {}),
+    ...(mtu === undefined ? {} : { host_mtu: mtu }),
+    // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.
+    ...(machine === 'microvm' ? {} : { 'disable-legacy': 'on', vectors: 0, addr: `${PCI_SLOT}` }),
+  };
+}
+
+/**
+ * The QMP command that adds one of the things that the machine was started with, as it was: the chardev as its role asks for,
+ * whatever other options it was given at the start.
+ * @throws QemuError as commandLine()
+ */
+export function plugCommand(what: Pluggable, options: CommandLineOptions): { execute: string; arguments: Json } {
+  if (what === 'netdev') return { execute: 'netdev_add', arguments: netdev(options) };
+  if (what === 'nic') return { execute: 'device_add', arguments: nic(options) };
+  const { facts, role, reconnectMs, socketPath } = options;
+  const interval = Object.entries(reconnectOption(facts, reconnectMs, {})).map(([name, value]) => [
+    name,
+    Number(value),
+  ]);
+  const data = {
+    addr: { type: 'unix', data: { path: socketPath } },
+    ...(role === 'server' ? { server: true, wait: false } : { server: false, ...Object.fromEntries(interval) }),
+  };
+  return { execute: 'chardev-add', arguments: { id: CHARDEV_ID, backend: { type: 'socket', data } } };
+}
+
+/** Names and values of an option of QEMU's, or of the arguments of a QMP command. */
+type Options = Record<string, string | number | boolean>;
+
+/** An option as a command line has it: the first value alone, then names and values. */
+function optionText(options: Options): string {
+  const [[, first] = [], ...rest] = Object.entries(options);
+  return [first, ...rest.map(([name, value]) => `${name}=${value === true ? 'on' : value}`)].join();
 }
 
 function needs(facts: QemuFacts, type: NeededType): void {

@@ -9,6 +9,10 @@ export {
   machineExtras,
   machineTypes,
   NETDEV_ID,
+  NIC_ID,
+  type Pluggable,
+  plugCommand,
+  pluggables,
 } from './command-line.js';
 export { type Accelerator, atLeast, type QemuFacts } from './facts.js';
 export { haltBios } from './halt-bios.js';

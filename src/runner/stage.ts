@@ -19,9 +19,12 @@ import { limitDescriptors, listenUnix, listFds, OsError } from '../os/index.js';
 import { type Cut, cutText, Peer, PeerError, type Profile } from '../peer/index.js';
 import {
   type AccelChoice,
+  type CommandLineOptions,
   commandLine,
   type Heartbeat,
   launch,
+  type Pluggable,
+  plugCommand,
   QemuError,
   type QemuFacts,
   type QemuProcess,
@@ -77,6 +80,8 @@ export class VariantStage implements Stage {
   readonly #o: StageOptions;
   readonly #socketPath: string;
   readonly #ledger = new Ledger();
+  /** What QEMU is started as. */
+  readonly #machine: CommandLineOptions;
   readonly #argv: string[];
   #qemu: QemuProcess | undefined;
   #driver: Driver | undefined;
@@ -107,7 +112,7 @@ export class VariantStage implements Stage {
     this.variant = variant;
     this.recorder = recorder;
     this.#socketPath = join(dir, 'vhost-user.sock');
-    this.#argv = commandLine({
+    this.#machine = {
       facts,
       role: variant.role,
       machine: variant.machine,
@@ -123,7 +128,8 @@ export class VariantStage implements Stage {
       qmpPath: join(dir, 'qmp.sock'),
       qtestPath: join(dir, 'qtest.sock'),
       biosPath: options.biosPath,
-    });
+    };
+    this.#argv = commandLine(this.#machine);
     recorder.record({
       type: 'run.begin',
       schema: 1,
@@ -444,6 +450,11 @@ export class VariantStage implements Stage {
     await this.#bounded('driver reset', this.#driver.reset());
   }
 
+  async ejectDevice(): Promise<void> {
+    if (!this.#driver) throw new StepFailed('eject before the driver was started');
+    await this.#bounded('eject', this.#driver.eject());
+  }
+
   async usePairs(pairs: number): Promise<void> {
     if (!this.#driver) throw new StepFailed('queue pairs before the driver was started');
     await this.#bounded('queue pairs', this.#driver.setPairs(pairs));
@@ -489,6 +500,11 @@ export class VariantStage implements Stage {
       if (answer === 'done') throw new StepFailed(`${execute}: ${error.message}`);
       return undefined;
     }
+  }
+
+  async plug(what: Pluggable): Promise<void> {
+    const command = plugCommand(what, this.#machine);
+    await this.qmp(command.execute, command.arguments);
   }
 
   begin(what: string, work: Promise<unknown>): void {

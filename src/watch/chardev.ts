@@ -55,7 +55,8 @@ export class ChardevWatch {
       return (await this.qmp.execute('qom-get', { path, property: 'connected' }, { silent: true })) === true;
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      this.#hasProperty = false;
+      // Without the chardev itself the question does not say whether there is such a property.
+      if (!isAbsence(error)) this.#hasProperty = false;
       return undefined;
     }
   }
@@ -70,5 +71,8 @@ export class ChardevWatch {
   }
 }
 
+/** QEMU has no object by the name: the chardev was removed. */
+const isAbsence = (error: object): boolean => 'errorClass' in error && error.errorClass === 'DeviceNotFound';
+
 /** QEMU answered, with an error; anything else means that there is no answer. */
-const isRefusal = (error: unknown): boolean => error instanceof Error && error.name === 'QmpError';
+const isRefusal = (error: unknown): error is Error => error instanceof Error && error.name === 'QmpError';

@@ -138,6 +138,21 @@ describe.each(names)('the driver on %s', (name) => {
     await until(() => driver.completed(0) === 10 && driver.received(0) === 3);
   });
 
+  it('lets go of a device that is to be removed, where the machine has a way', async () => {
+    await boot(',id=nic');
+    await expect(driver.eject()).rejects.toMatchObject({ code: name === 'pc' ? 'ERR_NOT_RUNNING' : 'ERR_DEVICE' });
+    await driver.start();
+    if (name !== 'pc') {
+      await expect(driver.eject()).rejects.toMatchObject({ code: 'ERR_DEVICE' });
+      expect(driver.running).toBe(true);
+      return;
+    }
+    machine!.qmp('device_del', { id: 'nic' });
+    await machine!.event('DEVICE_DELETED', () => driver.eject());
+    expect(driver.running).toBe(false);
+    await expect(driver.start()).rejects.toMatchObject({ code: 'ERR_NO_DEVICE' });
+  });
+
   it('tells that QEMU is gone, also to who waits for room on a ring', async () => {
     await boot();
     await driver.start();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type NeededType, neededTypes } from '../../src/qemu/facts.js';
-import { type CommandLineOptions, commandLine, haltBios } from '../../src/qemu/index.js';
+import { type CommandLineOptions, commandLine, haltBios, plugCommand } from '../../src/qemu/index.js';
 import { facts } from './support.js';
 
 const base: CommandLineOptions = {
@@ -112,5 +112,53 @@ describe('haltBios', () => {
     expect(bios.length).toBe(65536);
     expect(bios.subarray(0xfff0, 0xfff4).toString('hex')).toBe('faf4ebfd');
     expect(bios.subarray(0, 0xfff0).every((byte) => byte === 0xf4)).toBe(true);
+  });
+});
+
+describe('plugCommand', () => {
+  const plugged = (what: Parameters<typeof plugCommand>[0], changes: Partial<CommandLineOptions> = {}) =>
+    plugCommand(what, { ...base, machine: 'pc', extras: ['removable'], ...changes });
+
+  it('adds the device that the command line has', () => {
+    const changes = { queuePairs: 2, ring: 'packed', mtu: 9000 } as const;
+    const { execute, arguments: args } = plugged('nic', changes);
+    expect(execute).toBe('device_add');
+    expect(args).toEqual({
+      driver: 'virtio-net-pci',
+      netdev: 'n0',
+      id: 'nic',
+      mq: true,
+      packed: true,
+      host_mtu: 9000,
+      'disable-legacy': 'on',
+      vectors: 0,
+      addr: '4',
+    });
+    expect(option('device', { machine: 'pc', extras: ['removable'], ...changes })).toBe(
+      'virtio-net-pci,netdev=n0,id=nic,mq=on,packed=on,host_mtu=9000,disable-legacy=on,vectors=0,addr=4',
+    );
+  });
+
+  it('adds the netdev with its queues', () => {
+    expect(plugged('netdev')).toEqual({
+      execute: 'netdev_add',
+      arguments: { type: 'vhost-user', id: 'n0', chardev: 'c0' },
+    });
+    expect(plugged('netdev', { queuePairs: 4 }).arguments).toMatchObject({ queues: 4 });
+  });
+
+  it('adds a chardev as its role asks for, in the words of the binary', () => {
+    const addr = { type: 'unix', data: { path: '/run/v.sock' } };
+    const socket = (data: object) => ({ id: 'c0', backend: { type: 'socket', data: { addr, ...data } } });
+    expect(plugged('chardev')).toEqual({ execute: 'chardev-add', arguments: socket({ server: true, wait: false }) });
+    const client = { role: 'client' } as const;
+    const [seconds, ms] = (['reconnect', 'reconnect-ms'] as const).map((reconnectOption) => facts({ reconnectOption }));
+    expect(plugged('chardev', { ...client, facts: seconds! }).arguments).toEqual(
+      socket({ server: false, reconnect: 1 }),
+    );
+    expect(plugged('chardev', { ...client, facts: ms! }).arguments).toEqual(
+      socket({ server: false, 'reconnect-ms': 1000 }),
+    );
+    expect(plugged('chardev', { ...client, reconnectMs: 0 }).arguments).toEqual(socket({ server: false }));
   });
 });

@@ -78,3 +78,20 @@ test('the end of QMP is no refusal: it rejects and records nothing', async () =>
   await expect(new ChardevWatch(qmp, recorder).read()).rejects.toThrow('socket closed');
   expect(recorder.events).toEqual([]);
 });
+
+test('a chardev that is removed is disconnected, and the one after it is asked for its property again', async () => {
+  const recorder = new Recorder();
+  let there = true;
+  const qmp = new ScriptedQmp({
+    'qom-get': () => {
+      if (!there) throw new QmpError('DeviceNotFound', "Device '/chardevs/c0' not found");
+      return true;
+    },
+    'query-chardev': () => (there ? named('unix:/s') : []),
+  });
+  const watch = new ChardevWatch(qmp, recorder);
+  const read: boolean[] = [];
+  for (there of [true, false, true]) read.push(await watch.read());
+  expect(read).toEqual([true, false, true]);
+  expect(qmp.asked.filter((command) => command.startsWith('qom-get'))).toHaveLength(3);
+});

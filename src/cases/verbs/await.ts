@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { NIC_ID } from '../../qemu/index.js';
 import type { EventOf, EventType } from '../../timeline/index.js';
 import { type Stage, StepFailed } from '../stage.js';
 import type { Verb } from './verb.js';
@@ -61,6 +62,11 @@ const events = {
     await link(stage, false);
     await stage.sample();
   },
+  async unplugged(stage: Stage) {
+    const nic = ({ event, data }: EventOf<'qmp.event'>) =>
+      event === 'DEVICE_DELETED' && (data as { device?: string }).device === NIC_ID;
+    await stage.until('the device’s removal', () => sinceCommand(stage, nic));
+  },
   async copied(stage: Stage) {
     await migration(stage, 'memory copied', (begin) => stage.recorder.latest('migration.hold')?.migration === begin);
   },
@@ -111,18 +117,14 @@ function since<T extends EventType>(
   return undefined;
 }
 
-/** An event of QMP's since the last command of the schedule, or of the start. */
-async function qmpEvent(stage: Stage, name: string): Promise<void> {
-  const { recorder } = stage;
-  const came = () => {
-    for (let i = recorder.events.length - 1; i >= 0; i--) {
-      const event = recorder.events[i]!;
-      if (event.type === 'step.begin' && event.verb === 'qmp') return false;
-      if (event.type === 'qmp.event' && event.event === name) return true;
-    }
-    return false;
-  };
-  await stage.until(`the event ${name}`, came);
+/** Whether an event of QMP's came since the last command of the schedule, or since the start. */
+function sinceCommand({ recorder }: Stage, test: (event: EventOf<'qmp.event'>) => boolean): boolean {
+  for (let i = recorder.events.length - 1; i >= 0; i--) {
+    const event = recorder.events[i]!;
+    if (event.type === 'step.begin' && event.verb === 'qmp') return false;
+    if (event.type === 'qmp.event' && test(event)) return true;
+  }
+  return false;
 }
 
 /** Reads the bit first: a change that came and went before is no change to wait for. */
@@ -143,7 +145,7 @@ export const awaitEvent: Verb<keyof typeof events | { event: string }> = {
     'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
     'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
     'reaction (either it has answered or it is silent), answer (QEMU answered a request of the back-end, or closed its ' +
-    'channel), commands (all that was begun without waiting is done), copied (a migration that is held there has sent all of ' +
+    'channel), unplugged (a network device that is removed is gone), commands (all that was begun without waiting is done), copied (a migration that is held there has sent all of ' +
     'memory), switch-over (it pauses before that), migrated (it is over, however it ended), link-down, link-up, disconnected, ' +
     'lost (disconnected, with a driver its link down, and what QEMU does thereupon done). event: one of QMP, since the last ' +
     'command of the schedule.',
@@ -153,6 +155,6 @@ export const awaitEvent: Verb<keyof typeof events | { event: string }> = {
   ]),
   async run(stage, event) {
     if (typeof event === 'string') await events[event](stage);
-    else await qmpEvent(stage, event.event);
+    else await stage.until(`the event ${event.event}`, () => sinceCommand(stage, (one) => one.event === event.event));
   },
 };

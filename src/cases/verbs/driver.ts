@@ -26,7 +26,7 @@ const start = z.strictObject({
 const wait = z.boolean().default(true).describe('false: goes on at once; `await: commands` waits for it');
 
 const schema = z.union([
-  z.enum(['start', 'reset', 'keep-kicking', 'keep-sending', 'rest']),
+  z.enum(['start', 'reset', 'eject', 'keep-kicking', 'keep-sending', 'rest']),
   z.strictObject({ start: start.prefault({}), wait }),
   z.strictObject({ reset: z.strictObject({}), wait }),
   z.strictObject({
@@ -41,11 +41,12 @@ export const driver: Verb<z.output<typeof schema>> = {
     'The guest driver resets the device, or starts it anew, with rings elsewhere in memory than before. keep-kicking: from now ' +
     'on it notifies its TX rings again and again, whatever the device says to that, and as fast as it can while a peer ' +
     'returns to a listening QEMU; keep-sending: the same with a packet before each kick; rest ends it. Nothing without ' +
-    'a driver. pairs: it has the device use fewer of its queue pairs, or more again, by the control queue.',
+    'a driver. eject: it resets the device and lets go of it, which completes a device_del (machine pc). pairs: it has the device use fewer of its queue pairs, or more again, by the control queue.',
   schema,
   async run(stage, action) {
     if (stage.variant.driver === 'none') return;
     if (action === 'reset') return stage.resetDriver();
+    if (action === 'eject') return stage.ejectDevice();
     if (action === 'start') return stage.startDriver();
     if (action === 'keep-kicking') return stage.keepDriver('kicking');
     if (action === 'keep-sending') return stage.keepDriver('sending');

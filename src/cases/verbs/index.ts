@@ -7,6 +7,7 @@ import { migrate } from './migrate.js';
 import { misbehave } from './misbehave.js';
 import { peer } from './peer.js';
 import { phase } from './phase.js';
+import { plug } from './plug.js';
 import { qmp } from './qmp.js';
 import { quit } from './quit.js';
 import { restart } from './restart.js';
@@ -35,5 +36,6 @@ export const verbs: readonly Verb[] = [
   driver,
   descriptors,
   qmp,
+  plug,
   quit,
 ] as Verb[];
