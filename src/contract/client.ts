@@ -1,9 +1,10 @@
 import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import { withoutChardev } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { closedLate, type Loss, losses, sessionViews } from './sessions.js';
-import { horizon, outside, perTimeline, type Span, shortages, spent } from './timing.js';
+import { horizon, outside, perTimeline, type Span, shortages, spent, uncovered } from './timing.js';
 
 /** Timers of QEMU and the tester's clock round differently; measured 1000-1010 ms for 1000. */
 const EARLY_MS = 20;
@@ -37,13 +38,14 @@ const listening = perTimeline((t: Timeline): readonly Span[] =>
     .map((listen) => ({ from: listen.t, to: t.first('peer.unlisten', (e) => !e.decoy, listen.seq)?.t ?? t.end })),
 );
 
-/** The parts of a span in which a dial could succeed: the peer listened, and QEMU was not kept from having descriptors. */
+/** The parts of a span in which a dial could succeed: the peer listened, and QEMU had a chardev, and descriptors to be had. */
 function listenedIn(t: Timeline, span: Span): Span[] {
   const all = listening(t);
   const parts: Span[] = [];
   for (let i = firstIndex(all, ({ to }) => to > span.from); i < all.length && all[i]!.from < span.to; i++)
     parts.push({ from: Math.max(all[i]!.from, span.from), to: Math.min(all[i]!.to, span.to) });
-  return parts.flatMap((part) => outside(part, shortages(t))).filter((part) => part.to > part.from);
+  const kept = [...shortages(t), ...withoutChardev(t)];
+  return parts.flatMap((part) => uncovered(part, kept)).filter((part) => part.to > part.from);
 }
 
 /**
@@ -61,6 +63,8 @@ function redial(t: Timeline, loss: Loss): EventOf<'session.open'> | undefined {
 }
 
 function early(t: Timeline, loss: Loss, open: EventOf<'session.open'>, interval: number): Break[] {
+  // A chardev that was added meanwhile dials at once.
+  if (withoutChardev(t).some(({ from, to }) => to > loss.close.t && from < open.t)) return [];
   const after = open.t - loss.close.t;
   // A close of QEMU's may have been noticed late, which makes the redial look early; the peer's own is recorded before it is done.
   const noticed = loss.close.by === 'peer' ? 0 : t.starved(loss.close.t - interval, loss.close.t);

@@ -1,6 +1,7 @@
 import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { flagIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import { removals } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { allRunning, ranToTheEnd } from './ring-spans.js';
 import { type Loss, losses, type SessionView, servedSessions, unowed } from './sessions.js';
@@ -95,7 +96,8 @@ const handshakeEnd = ({ handshake, received, close }: SessionView): { t: Ms; seq
  * recorded when the guest looks, which may be after the next loss.
  */
 function surplus(t: Timeline, first: Link, changes: readonly Link[]): Break[] {
-  const lost = losses(t).map(({ close }) => close);
+  // A netdev that is removed takes the link with it.
+  const lost = [...losses(t).map(({ close }) => close), ...removals(t).map(({ asked }) => asked)];
   const raised = servedSessions(t).flatMap((view) => handshakeEnd(view) ?? []);
   // A link that was up at the first look was raised by a handshake before it.
   const fresh = raised.filter((message) => !first.up || message.seq > first.seq);

@@ -1,6 +1,7 @@
-import type { EventOf, Timeline } from '../timeline/index.js';
+import type { EventOf, Ms, Timeline } from '../timeline/index.js';
 import { atLeast, contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import { removals } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { answered, losses, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon } from './timing.js';
@@ -35,32 +36,48 @@ function taken(t: Timeline, view: SessionView): EventOf<'wire.recv'> | undefined
   return wentOn || unowed(t, complete.t, Math.min(view.to, horizon(t).t)) > EVENT_MS ? complete : undefined;
 }
 
-/** The netdev's events, told apart by whether the netdev was taken away in between. */
-function strict(t: Timeline, events: readonly NetdevEvent[], connectedAtFirst: boolean): Break[] {
-  const removed = t.all('qmp.command').filter(({ execute }) => execute === 'netdev_del');
-  let last: string | undefined = connectedAtFirst ? CONNECTED : undefined;
-  let lastSeq = -1;
-  return events.flatMap((event) => {
-    if (removed.some(({ seq }) => seq > lastSeq && seq < event.seq)) last = undefined;
-    const before = last;
-    const events = lastSeq < 0 ? [event.seq] : [lastSeq, event.seq];
-    last = event.event;
-    lastSeq = event.seq;
-    if (before !== event.event) return [];
-    return { kind: 'violation', seen: `${event.event} came twice in a row`, events };
+/** Events that do not take turns. */
+function strict(events: readonly NetdevEvent[], connectedAtFirst: boolean): Break[] {
+  return events.flatMap((event, i) => {
+    const before = events[i - 1];
+    if ((before?.event ?? (connectedAtFirst ? CONNECTED : undefined)) !== event.event) return [];
+    return {
+      kind: 'violation',
+      seen: `${event.event} came twice in a row`,
+      events: before ? [before.seq, event.seq] : [event.seq],
+    };
+  });
+}
+
+/** One netdev's time, by numbers of events. The events of one that is removed may still come until the next is added. */
+interface Life {
+  from: number;
+  to: number;
+  /** Until when it owes events. */
+  end: Ms;
+}
+
+function lives(t: Timeline, ready: number): Life[] {
+  const gone = removals(t);
+  return [undefined, ...gone].flatMap((before, i) => {
+    const from = before ? before.netdev?.asked.seq : ready;
+    if (from === undefined) return [];
+    const end = Math.min(gone[i]?.asked.t ?? Infinity, horizon(t).t);
+    return [{ from, to: gone[i]?.netdev?.asked.seq ?? Infinity, end }];
   });
 }
 
 /** Events that are missing, by the number of those that came: each moment with the event in its place. */
 function missing(
   t: Timeline,
+  end: Ms,
   name: string,
   due: readonly { t: number; seq: number; session: number }[],
   came: readonly NetdevEvent[],
 ): Break[] {
   return due.flatMap(({ t: from, seq, session }, i) => {
     const event = came[i];
-    const wait = unowed(t, from, Math.min(event?.t ?? Infinity, horizon(t).t));
+    const wait = unowed(t, from, Math.min(event?.t ?? Infinity, end));
     if (wait <= EVENT_MS) return [];
     const what = event ? `came only ${ms(wait)} after` : `did not come in ${ms(wait)} after`;
     const when = name === CONNECTED ? 'the handshake of' : 'the end of';
@@ -105,10 +122,6 @@ export const R34: Requirement = {
     const ready = t.first('qmp.ready');
     if (!context || !atLeast(context.qemu.version, 10, 0)) return notApplicable('QEMU has such events from 10.0 on');
     if (!ready) return notApplicable('no monitor was there');
-    const end = horizon(t);
-    const came = t.all('qmp.event').filter((event) => event.t < end.t);
-    const connected = came.filter(({ event }) => event === CONNECTED);
-    const disconnected = came.filter(({ event }) => event === DISCONNECTED);
     const views = servedSessions(t);
     // It may have ended QEMU's start-up, and what follows may have met the monitor or not.
     const early = views.filter((view) => view.open.seq < ready.seq && answeredAt(t, view) !== undefined);
@@ -117,31 +130,10 @@ export const R34: Requirement = {
     const atFirst = views.find(
       ({ handshake, toSeq }) => handshake.complete && handshake.complete.seq < ready.seq && toSeq > ready.seq,
     );
-    const both = came.filter(({ event }) => event === CONNECTED || event === DISCONNECTED);
-    const removed = t.first('qmp.command', ({ execute }) => execute === 'netdev_del')?.seq ?? Infinity;
-    const announced = views.flatMap((view) => {
-      const complete = taken(t, view);
-      return complete && complete.seq > ready.seq
-        ? [{ t: complete.t, seq: complete.seq, session: view.session, view }]
-        : [];
-    });
-    const known = new Set([...(atFirst ? [atFirst] : []), ...announced.map(({ view }) => view)]);
-    const lost = losses(t)
-      .filter(({ view, close }) => known.has(view) && close.seq > ready.seq && close.seq < removed)
-      .map(({ view, close }) => ({ t: close.t, seq: close.seq, session: view.session }));
-    const possible = views.flatMap((view) =>
-      view.toSeq > ready.seq && view !== atFirst ? (answeredAt(t, view) ?? []) : [],
-    );
-    const possibleLosses = losses(t)
-      .filter(({ view, close }) => close.seq > ready.seq && answeredAt(t, view) !== undefined)
-      .map(({ close }) => close.t);
-    const breaks = [
-      ...strict(t, both, atFirst !== undefined),
-      ...missing(t, CONNECTED, announced, connected),
-      ...missing(t, DISCONNECTED, lost, disconnected),
-      ...surplus(t, CONNECTED, possible, connected),
-      ...surplus(t, DISCONNECTED, possibleLosses, disconnected),
-    ];
+    const all = t.all('qmp.event').filter((event) => event.t < horizon(t).t);
+    const connected = all.filter(({ event }) => event === CONNECTED);
+    const disconnected = all.filter(({ event }) => event === DISCONNECTED);
+    const breaks = lives(t, ready.seq).flatMap((life, i) => judgeLife(t, life, i === 0 ? atFirst : undefined, all));
     if (breaks.length === 0 && connected.length + disconnected.length === 0)
       return notApplicable('no connection was made or lost that had to be announced');
     return judged(
@@ -153,3 +145,32 @@ export const R34: Requirement = {
     );
   },
 };
+
+/** `atFirst`: the connection that the monitor found, which was not announced. */
+function judgeLife(t: Timeline, life: Life, atFirst: SessionView | undefined, all: readonly NetdevEvent[]): Break[] {
+  const inLife = ({ seq }: { seq: number }) => seq > life.from && seq < life.to;
+  const came = all.filter((event) => inLife(event) && (event.event === CONNECTED || event.event === DISCONNECTED));
+  const connected = came.filter(({ event }) => event === CONNECTED);
+  const disconnected = came.filter(({ event }) => event === DISCONNECTED);
+  const views = servedSessions(t);
+  const announced = views.flatMap((view) => {
+    const complete = taken(t, view);
+    return complete && inLife(complete) ? [{ t: complete.t, seq: complete.seq, session: view.session, view }] : [];
+  });
+  const known = new Set([...(atFirst ? [atFirst] : []), ...announced.map(({ view }) => view)]);
+  const ended = losses(t).filter(({ close }) => inLife(close));
+  const lost = ended
+    .filter(({ view, close }) => known.has(view) && close.t < life.end)
+    .map(({ view, close }) => ({ t: close.t, seq: close.seq, session: view.session }));
+  const possible = views.flatMap((view) =>
+    view.toSeq > life.from && view.open.seq < life.to && view !== atFirst ? (answeredAt(t, view) ?? []) : [],
+  );
+  const possibleLosses = ended.filter(({ view }) => answeredAt(t, view) !== undefined).map(({ close }) => close.t);
+  return [
+    ...strict(came, atFirst !== undefined),
+    ...missing(t, life.end, CONNECTED, announced, connected),
+    ...missing(t, life.end, DISCONNECTED, lost, disconnected),
+    ...surplus(t, CONNECTED, possible, connected),
+    ...surplus(t, DISCONNECTED, possibleLosses, disconnected),
+  ];
+}

@@ -1,9 +1,10 @@
 import type { Ms, Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import { removals, withoutChardev, withoutNetdev, withoutSocket } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { firstWord, losses, type SessionView, servedTogether, sessionViews } from './sessions.js';
-import { horizon, outside, perTimeline, type Span, START_MS, shortages, spent, uncovered } from './timing.js';
+import { horizon, perTimeline, type Span, START_MS, shortages, spent, uncovered, within } from './timing.js';
 
 /** From the moment a connection is QEMU's to serve to its first message; measured 0.2-0.6 ms. */
 const SERVE_MS = 1000;
@@ -35,8 +36,8 @@ function service(t: Timeline, view: SessionView, bound: Ms): { wait: number; ove
   const from = turn(t, view);
   const first = firstWord(view);
   const end = first?.t ?? Math.min(view.to, horizon(t).t);
-  // A connection takes a descriptor.
-  const free = outside({ from, to: Math.max(from, end) }, shortages(t));
+  // A connection takes a descriptor, and a netdev to serve it.
+  const free = uncovered({ from, to: Math.max(from, end) }, [...shortages(t), ...withoutNetdev(t)]);
   const wait = free.reduce((sum, part) => sum + spent(t, part.from, part.to), 0);
   if (wait <= bound) return { wait };
   const what = first ? `got its first message after ${ms(wait)}` : `got no message in ${ms(wait)}`;
@@ -114,12 +115,12 @@ function refused(t: Timeline): Break[] {
   const lost = losses(t)[0]?.close;
   if (!lost) return [];
   const end = horizon(t);
-  const decoys = decoySpans(t);
+  const absent = [...decoySpans(t), ...withoutSocket(t)];
   return t
     .all('peer.dial-failed')
     .filter((dial) => dial.seq > lost.seq && dial.t < end.t)
     .filter((dial) => dial.code === 'ECONNREFUSED' || dial.code === 'ENOENT')
-    .filter((dial) => !decoys.some((span) => span.from <= dial.t && dial.t <= span.to))
+    .filter((dial) => !within(absent, dial.t, dial.t))
     .map((dial) => ({
       kind: 'violation',
       seen: `a dial ${ms(dial.t - lost.t)} after the first loss failed with ${dial.code}`,
@@ -127,9 +128,10 @@ function refused(t: Timeline): Break[] {
     }));
 }
 
-/** QEMU let a peer connect and closed without a word. */
+/** QEMU let a peer connect and closed without a word, with nothing to make it do so. */
 function dropped(t: Timeline, view: SessionView): Break[] {
   if (firstWord(view) || view.short || view.close?.by !== 'front-end' || view.close.t >= horizon(t).t) return [];
+  if (within(withoutChardev(t), view.close.t, view.close.t)) return [];
   const seen = `QEMU closed session ${view.session} without a message`;
   return [{ kind: 'violation', seen, events: [view.open.seq, view.close.seq] }];
 }
@@ -194,22 +196,31 @@ function decoySpans(t: Timeline): Span[] {
     });
 }
 
+/** Numbers of the events after which there is a new chardev: the first is QEMU's own. */
+const chardevLives = (t: Timeline): number[] => [-1, ...removals(t).flatMap(({ chardev }) => chardev?.asked.seq ?? [])];
+
 export const R9: Requirement = {
   id: 'R9',
   title: 'The socket path stays',
-  sentence: 'The socket of a listening QEMU stays at its path, the same inode, for the life of QEMU.',
+  sentence: 'The socket of a listening QEMU stays at its path, the same inode, for the life of its chardev.',
   level: 'must',
   label: 'contract',
   sources: ['qemu:chardev/char-socket.c#tcp_chr_disconnect_locked'],
-  allowed: 'One inode from first sight to quit; while the tester put a decoy in its place nobody looks.',
+  allowed:
+    'One inode from first sight to quit, and after each chardev-add another; while the tester put a decoy in its place nobody looks. That it goes with the netdev is for R41.',
   judge(t) {
     if (!isServer(t)) return notApplicable('QEMU does not listen');
     const sights = t.all('socket.path');
-    const first = sights.find((sight) => sight.inode !== undefined);
-    if (!first) return notApplicable('the socket path was never seen');
+    const firsts = chardevLives(t).flatMap(
+      (begin) => t.first('socket.path', (s) => s.inode !== undefined, begin) ?? [],
+    );
+    const [atFirst] = firsts;
+    if (!atFirst) return notApplicable('the socket path was never seen');
     const end = horizon(t);
     const breaks: Break[] = sights.flatMap((sight) => {
-      if (sight.seq <= first.seq || sight.t >= end.t) return [];
+      const first = firsts.findLast(({ seq }) => seq < sight.seq);
+      if (!first || firsts.includes(sight) || sight.t >= end.t) return [];
+      if (sight.inode === undefined && within(withoutSocket(t), sight.t, sight.t)) return [];
       if (sight.inode === first.inode && sight.born === first.born) return [];
       const seen =
         sight.inode === undefined
@@ -219,6 +230,12 @@ export const R9: Requirement = {
             : `the inode changed from ${first.inode} to ${sight.inode}`;
       return { kind: 'violation', seen: `${seen}${afterLoss(t, sight)}`, events: [first.seq, sight.seq] };
     });
-    return judged(breaks, hold(`inode ${first.inode} for ${ms(end.t - first.t)}`, [first.seq]));
+    return judged(
+      breaks,
+      hold(
+        `inode ${firsts.map(({ inode }) => inode).join(', then ')} for ${ms(end.t - atFirst.t)}`,
+        firsts.map(({ seq }) => seq),
+      ),
+    );
   },
 };

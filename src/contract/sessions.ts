@@ -2,6 +2,7 @@ import type { Event, EventOf, Ms, SessionSpan, Timeline } from '../timeline/inde
 import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '../wire/index.js';
 import { atLeast, bigIn, contextOf, numberIn } from './body.js';
 import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
+import { adding } from './removal.js';
 import { horizon, merged, outside, perTimeline, type Span, shortages, spent } from './timing.js';
 
 /** One session with its messages. */
@@ -159,7 +160,8 @@ export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionV
     .sort((a, b) => a.from - b.from),
 );
 
-const owedSpans = perTimeline((t: Timeline): readonly Span[] => merged(owed(t)));
+/** When QEMU could do nothing but wait for a peer. */
+const owedSpans = perTimeline((t: Timeline): readonly Span[] => merged([...owed(t), ...adding(t)]));
 
 /** How long a wait of QEMU's took, less what the machine took and the time in which a peer kept QEMU waiting. */
 export function unowed(t: Timeline, from: Ms, to: Ms): Ms {

@@ -1,5 +1,6 @@
 import type { Hex, Json, Role } from '../../src/timeline/index.js';
 import { bit, FLAG_NEED_REPLY, FLAG_REPLY, type FrontEndName, specByName, VERSION } from '../../src/wire/index.js';
+import { command, deleted } from './removal-story.js';
 import { Tape } from './timeline-builder.js';
 
 /** What a prefab can be asked for. */
@@ -11,6 +12,8 @@ export interface Setting {
   /** One loss each: how long the peer stays away. */
   away: number[];
   memory: number;
+  /** After the losses device and netdev are removed, and added again 1.6 s later. */
+  removal?: boolean;
 }
 
 export const PID = 4242;
@@ -234,6 +237,31 @@ export class Exchange {
     }
     tape.add({ type: 'chardev.state', connected: true, means: 'qom' });
     return this;
+  }
+
+  /** QEMU loses its netdev and gets another, whose peer waits for it. */
+  replaceNetdev(): this {
+    const { tape, session } = this;
+    const served = this.role === 'server';
+    if (this.o.driver === 'linux') {
+      tape.add({ type: 'driver.reset' });
+      this.stopRings(true).recv('SET_STATUS', { value: '0x0' });
+      this.used.clear();
+    }
+    for (const event of deleted(tape.now)) tape.add(event);
+    const [del, gone] = command(tape.now, 1, 'netdev_del', 'n0');
+    tape.add(del!).add({ type: 'session.close', session, by: 'front-end', how: 'eof' }).wait(1).add(gone!);
+    if (served) tape.add({ type: 'socket.path' });
+    tape.add({ type: 'chardev.state', connected: false, means: 'qom' }).wait(1600);
+    const [add, added] = command(tape.now, 2, 'chardev-add', 'c0');
+    tape.add(add!).wait(1).add(added!);
+    if (served) tape.add({ type: 'socket.path', inode: INODE + 1 });
+    const [plug, plugged] = command(tape.now, 3, 'netdev_add', 'n0');
+    tape.add(plug!).wait(100);
+    this.open().handshake();
+    tape.wait(1).add(plugged!).add({ type: 'chardev.state', connected: true, means: 'qom' });
+    this.enable(1);
+    return this.o.driver === 'linux' ? this.startDriver() : this;
   }
 
   quit(): this {

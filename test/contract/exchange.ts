@@ -41,6 +41,11 @@ function run(role: Role, setting: Setting): Story {
     if (o.driver === 'linux') x.traffic();
     tape.wait(300).add({ type: 'proc.sample', fds: 30, threads: 4, settled: true }).wait(300);
   }
+  if (o.removal) {
+    x.replaceNetdev();
+    if (o.driver === 'linux') x.traffic();
+    tape.wait(1200);
+  }
   x.heartbeats(ready + 1).quit();
   return new Story(tape.events);
 }

@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 import { server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import { command } from './removal-story.js';
 import type { Story, Timed } from './timeline-builder.js';
 
 const told = (t: number, what: 'CONNECTED' | 'DISCONNECTED'): Timed => ({
@@ -108,7 +109,10 @@ describe('R34 management is told', () => {
   it('expects no word of a netdev that was removed', () => {
     const removed = good
       .without('qmp.event', ({ t }) => t === d2)
-      .plus({ type: 'qmp.command', t: closes[1]! - 10, id: 4, execute: 'netdev_del', arguments: { id: 'n0' } });
+      .plus(
+        ...command(closes[1]! - 10, 1, 'netdev_del', 'n0', { takes: 11 }),
+        ...command(closes[1]! + 10, 2, 'netdev_add', 'n0', { takes: 4000 }),
+      );
     expectHold('R34', removed);
   });
 });

@@ -39,7 +39,7 @@ describe('the registry', () => {
         'R31',
         'R32',
       ],
-      ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'T1', 'T2', 'T3', 'T4', 'M1'],
+      ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'T1', 'T2', 'T3', 'T4', 'M1'],
     ]);
   });
 
@@ -57,6 +57,8 @@ describe('a faultless run', () => {
     ['client', client()],
     ['client', client({ pairs: 2, away: [200, 6000] })],
     ['client', client({ driver: 'none' })],
+    ['server', server({ removal: true })],
+    ['client', client({ removal: true, away: [] })],
   ] as const)
     it(`breaks nothing (${role}, ${story.find('run.begin').driver}, ${story.find('run.begin').queuePairs} pairs)`, () => {
       expect(outcomes(story).filter((line) => line.includes('break'))).toEqual([]);
@@ -69,7 +71,7 @@ describe('a faultless run', () => {
       // packed, nothing is migrated, and looks are few.
       const waiting = [
         ...(role === 'server' ? ['R6', 'R10', 'R11'] : ['R15']),
-        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'T4'],
+        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'T4'],
       ];
       expect(idle.map(({ requirement }) => requirement).sort()).toEqual([...roleOnly[role]!, ...waiting].sort());
     });

@@ -123,6 +123,10 @@ function variantsFor({ name, breaks }: TwinFault): Variant[] {
 /** A program of node's does not live through a shortage of descriptors, and clears its backlog in it. */
 const beyondTheTwin = ({ caseId }: Variant): boolean => caseId.startsWith('limits.');
 
+/** The twin is a microvm, where no device can be unplugged: test/contract/hot-plug.test.ts sees these hold and break. */
+const withoutTwin: ReadonlySet<string> = new Set(['R41']);
+const twinned = registry.map(({ id }) => id).filter((id) => !withoutTwin.has(id));
+
 /** So many variants of each case that both roles and every value of its matrix are among them. */
 function sample(all: readonly Variant[]): Variant[] {
   const seen = new Set<string>();
@@ -143,7 +147,7 @@ describe('the well-behaved twin', () => {
         requirements.filter(({ judgement }) => judgement.outcome === 'hold').map(({ requirement }) => requirement),
       ),
     );
-    expect(registry.map(({ id }) => id).filter((id) => !held.has(id))).toEqual([]);
+    expect(twinned.filter((id) => !held.has(id))).toEqual([]);
   });
 });
 
@@ -176,6 +180,5 @@ describe('twins with a fault', () => {
 });
 
 describe('all twins together', () => {
-  it('break every requirement', () =>
-    expect(registry.map(({ id }) => id).filter((id) => !everBroken.has(id))).toEqual([]));
+  it('break every requirement', () => expect(twinned.filter((id) => !everBroken.has(id))).toEqual([]));
 });
