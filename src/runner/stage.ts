@@ -28,6 +28,7 @@ import {
   QemuError,
   type QemuFacts,
   type QemuProcess,
+  type QmpClient,
   QmpError,
   startHeartbeat,
 } from '../qemu/index.js';
@@ -84,6 +85,8 @@ export class VariantStage implements Stage {
   readonly #machine: CommandLineOptions;
   readonly #argv: string[];
   #qemu: QemuProcess | undefined;
+  /** The monitor, once it is there. */
+  #monitor: QmpClient | undefined;
   #driver: Driver | undefined;
   /** What the driver does in the background. */
   #busy: BusyDriver | undefined;
@@ -218,6 +221,7 @@ export class VariantStage implements Stage {
     this.#timer = setInterval(() => this.#look(), SAMPLE_MS);
     qemu.qmp.then(
       (qmp) => {
+        this.#monitor = qmp;
         this.#chardev = new ChardevWatch(qmp, this.recorder);
         this.#heartbeat = startHeartbeat({
           qmp,
@@ -488,7 +492,6 @@ export class VariantStage implements Stage {
   }
 
   async qmp(execute: string, args?: Json, answer: CommandAnswer = 'done'): Promise<Json | undefined> {
-    await this.#bounded('QMP', this.#running().qmp);
     // The guest goes with its machine: nothing of its driver touches the device any more.
     if (execute === 'system_reset') this.#driver?.abandon();
     try {
@@ -519,7 +522,8 @@ export class VariantStage implements Stage {
 
   /** @throws QmpError when QEMU refuses, StepTimeout, QemuGone */
   async #execute(execute: string, args?: Json): Promise<Json> {
-    const qmp = await this.#bounded('QMP', this.#running().qmp);
+    // Without a turn in between once it is there: commands, and a quit after them, leave in the order of the schedule.
+    const qmp = this.#monitor ?? (await this.#bounded('QMP', this.#running().qmp));
     return this.#bounded(`QMP ${execute}`, qmp.execute(execute, args));
   }
 
