@@ -55,7 +55,9 @@ function lostCall(t: Timeline, view: SessionView): { call?: EventOf<'ring.call'>
   if (!call) return { breaks: [] };
   const reset = t.first('driver.reset', () => true, call.seq);
   const interrupt = t.first('driver.interrupt', (e) => (e.isr & 1) !== 0, call.seq);
-  const until = Math.min(interrupt?.t ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
+  // Not until the guest serves it: that takes round trips through QEMU's queue of commands, behind what it is sending.
+  const raised = interrupt && Math.max(call.t, interrupt.raised ?? interrupt.t);
+  const until = Math.min(raised ?? Infinity, reset?.t ?? Infinity, view.to, horizon(t).t);
   const wait = unowed(t, call.t, until);
   if (wait <= NOTIFY_MS) return { call, breaks: [] };
   const seen = `session ${view.session}: the call of ring ${call.ring} brought the guest no interrupt in ${ms(wait)}`;

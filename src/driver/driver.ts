@@ -1,4 +1,4 @@
-import type { Hex, Recorder } from '../timeline/index.js';
+import type { Hex, Ms, Recorder } from '../timeline/index.js';
 import { controlQueueIndex, NET_CONFIG_SIZE, parseNetConfig } from '../virtio/index.js';
 import {
   bit,
@@ -72,12 +72,18 @@ export class Driver {
   /** Rings and interrupt status are to be looked at (again). */
   #wanted = false;
   #polling: Promise<void> | undefined;
+  /** When the interrupt line rose: while it is up, and what it was when it fell last. */
+  #rose: Ms | undefined;
+  #served: Ms | undefined;
 
   constructor(options: DriverOptions) {
     this.#o = options;
     this.#machine = machines[options.machine];
     this.#unlisten = options.bus.onIrq((line, raised) => {
-      if (raised && this.#device && this.#machine.interrupts(line)) this.poll().catch((error) => this.#broken(error));
+      if (!this.#machine.interrupts(line)) return;
+      if (!raised) this.#served = this.#rose;
+      this.#rose = raised ? options.recorder.now() : undefined;
+      if (raised && this.#device) this.poll().catch((error) => this.#broken(error));
     });
     // Who waits for an interrupt has no command under way that would fail.
     void options.bus.lost.then((reason) => this.#device?.end(reason));
@@ -327,7 +333,10 @@ export class Driver {
     if (!device || !this.#transport) return;
     const isr = await this.#transport.acknowledge();
     if (device.over) return;
-    if (isr !== 0) this.#o.recorder.record({ type: 'driver.interrupt', isr });
+    // QEMU tells of the line that falls by the acknowledgement before it answers this.
+    const raised = this.#served;
+    if (isr !== 0)
+      this.#o.recorder.record({ type: 'driver.interrupt', isr, ...(raised === undefined ? {} : { raised }) });
     await Promise.all([device.drain(), isr & ISR_CONFIG ? this.link() : undefined]);
   }
 

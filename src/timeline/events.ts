@@ -400,10 +400,14 @@ export interface DriverLink {
   up: boolean;
 }
 
-/** The device interrupted the guest. `isr`: bit 0 a ring, bit 1 configuration change. */
+/**
+ * The guest served an interrupt of the device. `isr`: bit 0 a ring, bit 1 configuration change; `raised`: when the tester heard
+ * the line rise, in milliseconds of the timeline. The guest may have been busy between: it looks after its rings one by one.
+ */
 export interface DriverInterrupt {
   type: 'driver.interrupt';
   isr: number;
+  raised?: Ms;
 }
 
 /** The driver wrote the notify register of a ring. */

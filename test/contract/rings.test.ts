@@ -427,6 +427,13 @@ describe('R26 kicks and calls', () => {
     const mute = good.without('driver.interrupt', ({ t }) => t > call.t).stretch(call.t + 20, 1500);
     expectBreak('R26', mute, 'violation', /session 2: the call of ring 0 brought the guest no interrupt/);
   });
+  it('does not mind a guest that takes its time with the interrupt', () => {
+    const interrupt = good.find('driver.interrupt', ({ t, isr }) => t > call.t && (isr & 1) !== 0);
+    const late = good.stretch(interrupt.t - 0.05, 1500);
+    expectBreak('R26', late, 'violation', /session 2: the call of ring 0 brought the guest no interrupt in 15\d\d ms/);
+    const busy = late.with('driver.interrupt', ({ t }) => t > call.t, { raised: call.t + 1 });
+    expectHold('R26', busy, /interrupts in 2 sessions/);
+  });
   it('says nothing without any descriptor', () =>
     expectNotApplicable(
       'R26',

@@ -90,6 +90,7 @@ describe.each(names)('the driver on %s', (name) => {
     expect(all('packets.completed').flatMap(({ seqs }) => seqs.flatMap(expand))).toEqual(upTo(640));
     expect(all('packets.seen').every(({ corrupt }) => corrupt === 0)).toBe(true);
     expect(all('driver.interrupt').length).toBeGreaterThan(0);
+    expect(all('driver.interrupt').filter(({ t, raised }) => raised === undefined || raised > t)).toEqual([]);
   });
 
   it('sends more than a ring holds by waiting for room', async () => {
