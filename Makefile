@@ -1,7 +1,7 @@
 # Everything from a fresh checkout: each target sets up what it needs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test coverage fidelity-live clean
+.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test coverage durations fidelity-live clean
 
 # Options for the tester, e.g. make run ARGS="client --machine microvm"
 ARGS ?=
@@ -51,6 +51,9 @@ mutation-test: build ## the suite against every defect of that QEMU, which it bu
 
 coverage: setup ## docs/coverage.md; RUN=results.json MUTATION=results.json take over what these measured
 	@node scripts/tool.mjs test/coverage/coverage.ts $(if $(RUN),--run $(RUN)) $(if $(MUTATION),--mutation $(MUTATION))
+
+durations: setup ## cases/durations.json, by which shards are balanced; RUN=folder of a run on a quiet machine
+	@node scripts/tool.mjs test/shards/durations.ts $(RUN)
 
 fidelity-live: setup ## as root: QEMU with a real OVS-DPDK and with the mock peer, compared; docs/fidelity.md says what it needs
 	@node scripts/tool.mjs test/fidelity/live.ts

@@ -11,6 +11,7 @@ import { type Context, EXIT, type Io } from './io.js';
 import { judgeCommand } from './judge.js';
 import { listCommand } from './list.js';
 import { logLevels } from './log.js';
+import { mergeCommand } from './merge.js';
 import { choice, text, withSettings } from './options.js';
 import { tester } from './package.js';
 import { runCommand } from './run.js';
@@ -64,6 +65,7 @@ function parser(args: readonly string[], context: Context) {
     .command(showCommand(context))
     .command(compareCommand(context))
     .command(judgeCommand(context))
+    .command(mergeCommand(context))
     .command(bundleCommand(context))
     .command(verifyCommand(context))
     .command(doctorCommand(context))

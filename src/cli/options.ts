@@ -3,7 +3,11 @@ import { selections } from '../cases/index.js';
 import { levels } from '../contract/index.js';
 import { profiles } from '../peer/index.js';
 import { accelChoices, machineTypes } from '../qemu/index.js';
+import type { Shard } from '../runner/index.js';
 import { roles, type Settings } from './settings.js';
+
+/** A fleet; more is a slip of the pen. */
+const MAX_SHARDS = 10_000;
 
 /** Takes the settings that a command has options for; strict parsing would refuse the others. */
 export const withSettings = <T>(argv: Argv<T>, settings: Settings, ...keys: (keyof Settings)[]) =>
@@ -43,6 +47,23 @@ const count = (name: string) =>
       throw new Error(`--${name} takes a whole number from 1 up, not ${String(given)}`);
     },
   }) as const;
+
+/** `2/4`: the second of four. */
+function shard(given: string | undefined): Shard | undefined {
+  if (given === undefined) return undefined;
+  const [index = 0, of = 0] = /^(\d+)\/(\d+)$/.exec(given)?.slice(1).map(Number) ?? [];
+  if (index >= 1 && index <= of && of <= MAX_SHARDS) return { index, of };
+  throw new Error(`--shard takes a part such as 2/4, from 1/4 to 4/4, not ${given}`);
+}
+
+/** `90s`, `1.5h`: in milliseconds. */
+function span(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(s|m|h)$/.exec(given) ?? [];
+  const ms = Number(number) * ({ s: 1e3, m: 60e3, h: 3600e3 }[unit] ?? Number.NaN);
+  if (ms > 0) return ms;
+  throw new Error(`--max-time takes a time such as 90s, 10m or 1h, not ${given}`);
+}
 
 /** Folders with cases beside the built-in ones. */
 export const casesOption = <T>(argv: Argv<T>) =>
@@ -88,9 +109,17 @@ export const selectionOptions = <T>(argv: Argv<T>) =>
 export const qemuOption = <T>(argv: Argv<T>) =>
   argv.option('qemu', { ...text('qemu'), describe: 'QEMU binary or wrapper [searched for in PATH]' });
 
+/** Where a run's folder is made. */
+export const outOption = <T>(argv: Argv<T>) =>
+  argv.option('out', {
+    ...text('out'),
+    default: 'reports',
+    describe: 'Folder for reports; each run makes its own in it',
+  });
+
 /** How to run what is selected. */
 export const runOptions = <T>(argv: Argv<T>) =>
-  qemuOption(argv)
+  outOption(qemuOption(argv))
     .option('accel', { ...choice('accel', accelChoices), default: 'auto' as const, describe: 'Accelerator' })
     .option('profile', {
       ...choice('profile', Object.keys(profiles)),
@@ -104,14 +133,24 @@ export const runOptions = <T>(argv: Argv<T>) =>
       describe: 'Requirements from this level up fail a variant; all are judged',
     })
     .option('fail-fast', { boolean: true, describe: 'Stop at the first failure that is not expected' })
+    .option('repeat-until-fail', { boolean: true, describe: 'Run everything again and again, until that' })
     .option('expected', {
       ...text('expected'),
       describe: 'Expectation file, or none [the one for this build in cases/expected]',
     })
-    .option('out', {
-      ...text('out'),
-      default: 'reports',
-      describe: 'Folder for reports; each run makes its own in it',
+    .option('shard', {
+      ...text('shard'),
+      coerce: (value: unknown) => shard(text('shard').coerce(value)),
+      describe: 'Which part to run, e.g. 2/4; `merge` brings all parts together [everything]',
+    })
+    .option('rerun-failed', {
+      ...text('rerun-failed'),
+      describe: 'Run only what failed unexpectedly, was inconclusive or not run in that run: its folder',
+    })
+    .option('max-time', {
+      ...text('max-time'),
+      coerce: (value: unknown) => span(text('max-time').coerce(value)),
+      describe: 'Begin nothing later than this, e.g. 10m; what is left out makes the run inconclusive [no limit]',
     })
     .option('bundle', { ...text('bundle'), describe: 'File to pack the run into at its end: .tgz, or .tar.zst' })
     .option('quiet', { boolean: true, default: false, describe: 'No progress, only the summary' });

@@ -1,18 +1,11 @@
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { missing, type Variant } from '../cases/index.js';
+import { missing, picks, type Variant } from '../cases/index.js';
 import { registry } from '../contract/index.js';
 import { DEFAULT_PROFILE } from '../peer/index.js';
 import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
-import {
-  ConsoleReporter,
-  FileReporter,
-  GithubReporter,
-  HtmlReporter,
-  packingOf,
-  writeBundle,
-} from '../report/index.js';
-import { defaultJobs, run } from '../runner/index.js';
+import { packingOf, writeBundle } from '../report/index.js';
+import { defaultJobs, isExpected, type RunResult, readRun, run } from '../runner/index.js';
 import { isWanted, readCatalogue, selectVariants, wishOf } from './catalogue.js';
 import { readExpectations } from './expected.js';
 import { type Context, EXIT, type Io } from './io.js';
@@ -20,6 +13,7 @@ import { type LogLevel, logReporter, openLog } from './log.js';
 import { runOptions, selectionOptions, withSettings } from './options.js';
 import { isFileTrouble, makeOut, unwritable } from './out.js';
 import { tester } from './package.js';
+import { reporters } from './reporters.js';
 import { UsageError } from './usage-error.js';
 
 const build = (argv: Argv) =>
@@ -64,7 +58,17 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
   const cases = await readCatalogue(io, argv.cases);
   const wish = wishOf(argv);
   if (argv.bundle !== undefined) packingOf(argv.bundle);
-  const variants = selectVariants(cases, wish);
+  const before = argv.rerunFailed === undefined ? undefined : (await readRun(resolve(io.cwd, argv.rerunFailed))).result;
+  const again = before && openOf(before);
+  if (again?.length === 0) {
+    io.stderr.write('nothing to run again: that run passed, or failed as expected\n');
+    return EXIT.ok;
+  }
+  const variants = again
+    ? selectVariants(cases, { ...wish, selectors: again }).filter(
+        (one) => wish.selectors.length === 0 || wish.selectors.some((selector) => picks(selector, one)),
+      )
+    : selectVariants(cases, wish);
   const path = await findQemu(argv.qemu);
   const { signal, end } = interruption(io);
   try {
@@ -74,7 +78,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     const expectations = await readExpectations(io, argv.expected, facts, cases);
     // Only now: what is refused leaves no empty folder.
     const out = makeOut(resolve(io.cwd, argv.out));
-    const profile = argv.profile ?? DEFAULT_PROFILE;
+    const profile = argv.profile ?? before?.selection.profiles[0] ?? DEFAULT_PROFILE;
     const jobs = argv.jobs ?? defaultJobs();
     const { accel, level, repeat } = argv;
     const { selectors, roles, machines, selection } = wish;
@@ -89,20 +93,13 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
       repeat,
       level,
       failFast: argv.failFast ?? false,
+      repeatUntilFail: argv.repeatUntilFail ?? false,
+      maxTimeMs: argv.maxTime,
       out,
-      reporters: [
-        logReporter(log),
-        new FileReporter(registry),
-        new HtmlReporter(registry),
-        ...(io.env.GITHUB_ACTIONS === 'true'
-          ? [new GithubReporter(io.stdout, registry, io.env.GITHUB_STEP_SUMMARY)]
-          : []),
-        // Last: its summary says that the reports are there.
-        new ConsoleReporter({ ...io, contract: registry, quiet: argv.quiet }),
-      ],
+      reporters: [logReporter(log), ...reporters(io, argv.quiet)],
       signal,
       selection: {
-        selectors: [...selectors],
+        selectors: again ?? [...selectors],
         roles: [...roles],
         machines: [...machines],
         profiles: [profile],
@@ -110,6 +107,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
         jobs,
         selection,
         level,
+        ...(argv.shard && { shard: argv.shard }),
       },
       tester,
       reproduce: ({ id }) => command(['run', id, ...reproduction(argv, facts, profile)]),
@@ -121,6 +119,17 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
   } finally {
     end();
   }
+}
+
+/** The variants of a run that ought to be run again: failed or stale against expectation, inconclusive, or not run. */
+function openOf({ variants, notRun }: RunResult): string[] {
+  const open = variants.filter(
+    (one) =>
+      one.verdict === 'inconclusive' ||
+      (one.verdict === 'fail' && !isExpected(one)) ||
+      one.expectation?.state === 'stale',
+  );
+  return [...new Set([...open.map(({ variant }) => variant), ...notRun])];
 }
 
 /** Options without which a variant would run otherwise. */

@@ -16,3 +16,4 @@ export { judgeAll, type Result, registry } from './registry.js';
 export { type ContractLevel, type Judgement, levels, type Requirement } from './requirement.js';
 export { type Stall, stalls } from './stalls.js';
 export { spent } from './timing.js';
+export { CONTRACT_VERSION } from './version.js';

@@ -5,6 +5,7 @@
 export { closeFd, dupFd, memfd, socketPair } from './descriptor.js';
 export { OsError } from './error.js';
 export { EventFd } from './eventfd.js';
+export { type Host, host, prettyName } from './host.js';
 export { limitDescriptors } from './limits.js';
 export { type Listener, type ListenOptions, listenUnix } from './listener.js';
 export type { Received } from './message.js';

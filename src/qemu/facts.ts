@@ -2,6 +2,8 @@
 export interface QemuFacts {
   /** Absolute path of what was probed: the binary, or a script that executes it. */
   path: string;
+  /** Absolute path of the binary itself: the same, or what the script executes. */
+  binary: string;
   /** `major.minor.micro`. */
   version: string;
   /** First line of `--version`, with the vendor's package version. */

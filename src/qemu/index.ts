@@ -17,6 +17,7 @@ export {
 export { type Accelerator, atLeast, type QemuFacts } from './facts.js';
 export { haltBios } from './halt-bios.js';
 export { Heartbeat, type HeartbeatOptions, startHeartbeat } from './heartbeat.js';
+export { buildIdOf, identify, type QemuIdentity } from './identity.js';
 export { findProgram, findQemu } from './locate.js';
 export { probe } from './probe.js';
 export { type LaunchOptions, launch, type QemuExit, type QemuProcess } from './process.js';

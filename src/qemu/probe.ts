@@ -1,8 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { processCmdline } from '../os/index.js';
 import { type Json, Recorder } from '../timeline/index.js';
 import { boundedRun } from './bounded-run.js';
 import { accelerators, atLeast, neededTypes, type QemuFacts } from './facts.js';
+import { findProgram } from './locate.js';
 import { launch, type QemuProcess } from './process.js';
 import { QemuError } from './qemu-error.js';
 import { type QmpClient, QmpError } from './qmp.js';
@@ -69,6 +71,7 @@ function notQemu(path: string, does: string, hint: string): QemuError {
 async function ask(qemu: QemuProcess): Promise<Omit<QemuFacts, 'path' | 'versionText'>> {
   const qmp = await qemu.qmp;
   await requireExec(qemu.pid);
+  const binary = await binaryOf(qemu.pid);
   const { qemu: v } = (await qmp.execute('query-version')) as { qemu: Record<'major' | 'minor' | 'micro', number> };
   const version = `${v.major}.${v.minor}.${v.micro}`;
   if (!atLeast({ version }, 5, 2))
@@ -76,6 +79,7 @@ async function ask(qemu: QemuProcess): Promise<Omit<QemuFacts, 'path' | 'version
   const machines = (await qmp.execute('query-machines')) as { name: string; alias?: string }[];
   const options = await chardevOptions(qmp);
   return {
+    binary,
     version,
     machines: new Set(machines.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias]))),
     accelerators: new Set(await filter(accelerators, (name) => hasType(qmp, `${name}-accel`))),
@@ -92,6 +96,17 @@ async function requireExec(pid: number): Promise<void> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
   if (children.trim() !== '')
     throw new QemuError('ERR_QEMU_PROBE', 'the script runs QEMU as its child', 'let it end with: exec qemu... "$@"');
+}
+
+/** The file that a process executes; of one that was started by the dynamic loader's name, what the loader was given. */
+async function binaryOf(pid: number): Promise<string> {
+  const exe = await readlink(`/proc/${pid}/exe`);
+  if (!/^ld[-.]/.test(basename(exe))) return exe;
+  for (const argument of processCmdline(pid)?.slice(1) ?? []) {
+    const path = argument.includes('/') ? await findProgram(argument) : undefined;
+    if (path !== undefined) return path;
+  }
+  return exe;
 }
 
 async function chardevOptions(qmp: QmpClient): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { appendFile } from 'node:fs/promises';
+import { appendFile, stat } from 'node:fs/promises';
 import type { Requirement } from '../contract/index.js';
 import type { Reporter, RunResult, VariantResult } from '../runner/index.js';
 import type { TextStream } from './console.js';
@@ -40,8 +40,11 @@ function commands(type: 'error' | 'warning', results: readonly VariantResult[]):
 const data = (text: string) => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
 const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 
-/** The step's summary in Markdown: the verdict, and a row for each variant that is no pass, what matters most first. */
-export function renderStepSummary(result: RunResult, contract: readonly Requirement[]): string {
+/**
+ * The step's summary in Markdown: the verdict, and a row for each variant that is no pass, what matters most first.
+ * @param taken bytes that the step's summary has already
+ */
+export function renderStepSummary(result: RunResult, contract: readonly Requirement[], taken = 0): string {
   const order = ['failed', 'error', 'known', 'skipped'];
   const rows = result.variants
     .filter((one) => outcomeOf(one) !== 'passed')
@@ -55,7 +58,7 @@ export function renderStepSummary(result: RunResult, contract: readonly Requirem
     ...(rows.length > 0 ? ['| outcome | variant | requirement | why |', '| --- | --- | --- | --- |'] : []),
   ];
   const lines = [...head];
-  let bytes = Buffer.byteLength(head.join('\n'));
+  let bytes = taken + Buffer.byteLength(head.join('\n'));
   for (const [i, line] of rows.entries()) {
     bytes += Buffer.byteLength(line) + 1;
     if (bytes > SUMMARY_BYTES) {
@@ -91,7 +94,11 @@ export class GithubReporter implements Reporter {
     this.stdout.write(renderAnnotations(result));
     if (!this.summaryFile) return;
     try {
-      await appendFile(this.summaryFile, renderStepSummary(result, this.contract));
+      const taken = await stat(this.summaryFile).then(
+        ({ size }) => size,
+        () => 0,
+      );
+      await appendFile(this.summaryFile, renderStepSummary(result, this.contract, taken));
     } catch (error) {
       // The verdict does not depend on it.
       this.stdout.write(`::warning title=no summary of the step::${data((error as Error).message)}\n`);

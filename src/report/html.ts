@@ -5,7 +5,6 @@ import { pipeline } from 'node:stream/promises';
 import type { Requirement } from '../contract/index.js';
 import type { Reporter, RunResult } from '../runner/index.js';
 import { renderDocument } from './html/document.js';
-import { hostFacts } from './html/facts.js';
 
 /** Writes `report.html`, for people: one file that needs no other and no network. docs/report.md shows it. */
 export class HtmlReporter implements Reporter {
@@ -13,7 +12,7 @@ export class HtmlReporter implements Reporter {
 
   async onEnd(result: RunResult, out: string): Promise<void> {
     const file = join(out, 'report.html');
-    await pipeline(renderDocument(result, out, this.contract, hostFacts()), createWriteStream(`${file}.part`));
+    await pipeline(renderDocument(result, out, this.contract), createWriteStream(`${file}.part`));
     await rename(`${file}.part`, file);
   }
 }

@@ -38,16 +38,20 @@ export function conformance(
  * requirements broke, and what was not tested and why. The same result gives the same text.
  */
 export function renderSheet(result: RunResult, contract: readonly Requirement[]): string {
-  const { qemu, tester, selection, startedAt, expectations } = result;
+  const { qemu, tester, selection, startedAt, expectations, hosts, contract: by } = result;
   const chosen = selection.selectors.length > 0 ? selection.selectors.join(' ') : 'every case';
   return `${[
     'vhost-user reconnect conformance',
     '================================',
     '',
     ...field('QEMU', qemu.versionText),
-    ...field('binary', qemu.path),
+    ...field('binary', qemu.path === qemu.binary ? qemu.path : `${qemu.binary}, run by ${qemu.path}`),
+    ...field('package', qemu.package ?? 'none'),
+    ...field('build id', qemu.buildId ?? 'none'),
+    ...field('sha256', qemu.sha256 ?? 'could not be read'),
     ...field('tested', startedAt),
-    ...field('tester', `${tester.name} ${tester.version}`),
+    ...hosts.flatMap((host) => field('host', hostText(host))),
+    ...field('tester', `${tester.name} ${tester.version}, contract ${by.version}`),
     ...field('selection', `${selection.selection}: ${chosen}; machine ${selection.machines.join(', ')}`),
     ...field('profile', selection.profiles.join(', ')),
     ...field('known', expectations?.file ?? 'no failure of this build'),
@@ -61,6 +65,11 @@ export function renderSheet(result: RunResult, contract: readonly Requirement[])
     .map(printable)
     .join('\n')}\n`;
 }
+
+const hostText = ({ distribution, kernel, architecture, cpus, cpu }: RunResult['hosts'][number]) =>
+  [distribution, `Linux ${kernel}`, architecture, `${count(cpus, 'CPU')}${cpu === null ? '' : ` (${cpu})`}`]
+    .filter((part) => part !== null)
+    .join(', ');
 
 const field = (name: string, value: string) =>
   wrap(value, WIDTH - 11).map((line, i) => `${(i === 0 ? name : '').padEnd(11)}${line}`);
@@ -129,8 +138,8 @@ function notTested(result: RunResult, contract: readonly Requirement[]): string[
       : ['  what the selection leaves out: the full one, without selectors, has everything']),
     ...reasons('skip', 'skipped'),
     ...reasons('inconclusive', 'inconclusive'),
-    ...(notRun > 0
-      ? [`  ${count(notRun, 'variant')} not run: the run ended early${interrupted ? ', interrupted' : ''}`]
+    ...(notRun.length > 0
+      ? [`  ${count(notRun.length, 'variant')} not run: the run ended early${interrupted ? ', interrupted' : ''}`]
       : []),
     ...never,
   ];

@@ -34,7 +34,11 @@ export function countsOf({ summary: s }: Pick<RunResult, 'summary'>): string {
 export function banner({ summary: s, interrupted, notRun }: RunResult, paint: Paint): string {
   const ran = s.total - s.skip;
   const say = (colour: Paint['bad'], word: string, rest: string) => `${paint.bold(colour(word))}  ${rest}`;
-  const cut = interrupted ? '; the run was interrupted' : notRun > 0 ? `; ${notRun} were not run after that` : '';
+  const cut = interrupted
+    ? '; the run was interrupted'
+    : notRun.length > 0
+      ? `; ${notRun.length} were not run after that`
+      : '';
   const of = `of ${count(ran, 'variant')}${cut}`;
   if (s.crash > 0) return say(paint.bad, 'CRASH', `QEMU died in ${s.crash} ${of}`);
   if (s.hang > 0) return say(paint.bad, 'HANG', `QEMU hung in ${s.hang} ${of}`);
@@ -42,6 +46,13 @@ export function banner({ summary: s, interrupted, notRun }: RunResult, paint: Pa
   if (s.stale > 0) return say(paint.bad, 'STALE', `QEMU did better than is expected in ${s.stale} ${of}`);
   if (interrupted) return say(paint.warn, 'INTERRUPTED', `no failure in the ${count(ran, 'variant')} that had ended`);
   if (s.inconclusive > 0) return say(paint.warn, 'INCONCLUSIVE', `the tester could not judge ${s.inconclusive} ${of}`);
+  if (notRun.length > 0)
+    return say(
+      paint.warn,
+      'INCOMPLETE',
+      `no failure in the ${count(ran, 'variant')} that ran; ${notRun.length} were not run`,
+    );
+  if (s.total === 0) return say(paint.warn, 'NOTHING RAN', 'no variant falls to this shard');
   if (ran === 0)
     return say(
       paint.warn,

@@ -33,9 +33,10 @@ export interface Environment {
 }
 
 /** The fields of a result that the variant itself gives. */
-export function resultOf(variant: Variant, environment: Pick<Environment, 'profile' | 'reproduce'>) {
+export function resultOf(variant: Variant, place: number, environment: Pick<Environment, 'profile' | 'reproduce'>) {
   const { id, caseId, title, role, machine, profile } = variant;
   return {
+    place,
     variant: id,
     case: caseId,
     title,
@@ -46,6 +47,15 @@ export function resultOf(variant: Variant, environment: Pick<Environment, 'profi
   };
 }
 
+/** One thing to run. */
+export interface Job {
+  variant: Variant;
+  /** Of its timeline's file, without extension. */
+  name: string;
+  /** See VariantResult. */
+  place: number;
+}
+
 /** What came of a variant, and for a dry run the variants that it discovered. */
 export interface Execution {
   result: VariantResult;
@@ -54,12 +64,11 @@ export interface Execution {
 
 /**
  * Runs one variant from start to verdict and stores its timeline.
- * @param name of the timeline's file, without extension
  * @throws only what is a bug of the tester or trouble with the output folder
  */
-export async function execute(variant: Variant, name: string, environment: Environment): Promise<Execution> {
+export async function execute({ variant, name, place }: Job, environment: Environment): Promise<Execution> {
   const recorder = new Recorder();
-  const base = resultOf(variant, environment);
+  const base = resultOf(variant, place, environment);
   const dir = await environment.makeDir();
   try {
     const stage = new VariantStage({

@@ -8,9 +8,12 @@ export {
 } from './compare.js';
 export { expectedSchema, loadExpectations } from './expectation-file.js';
 export { Expectations } from './expectations.js';
+export { mergeRuns, mergeTimelines } from './merge.js';
 export { pool } from './pool.js';
 export { rejudge } from './rejudge.js';
 export * from './result.js';
+export { resultsSchema, runResult } from './result-schema.js';
 export { defaultJobs, exitCode, fileName, isExpected, type RunOptions, run, summarise } from './run.js';
+export { DURATIONS, recordedDurations, type Shard, shardOf } from './shard.js';
 export { RESULTS, readRun, type StoredRun, StoredRunError, timelineOf } from './stored-run.js';
 export { breaks } from './verdict.js';

@@ -1,5 +1,7 @@
 import type { Selection } from '../cases/index.js';
 import type { ContractLevel, Outage, Result, Stall } from '../contract/index.js';
+import type { Host } from '../os/index.js';
+import type { QemuIdentity } from '../qemu/index.js';
 import type { Event, Ms, Role } from '../timeline/index.js';
 
 /** See the words in docs/architecture.md. */
@@ -28,6 +30,8 @@ export interface Expectation {
 
 /** What came out of one variant. */
 export interface VariantResult {
+  /** Where it stands in the whole selection: in this order results come, of shards that were merged, too. */
+  place: number;
   variant: string;
   case: string;
   title: string;
@@ -71,13 +75,22 @@ export interface Summary {
   violation: number;
 }
 
-/** What came out of a run: the content of results.json. */
+/**
+ * What came out of a run: the content of results.json, which docs/results.schema.json describes. `schema`
+ * rises when a field goes or changes its meaning; further fields may come.
+ */
 export interface RunResult {
-  schema: 1;
+  schema: 2;
   tester: { name: string; version: string };
+  /** The version of the contract that was judged by. */
+  contract: { version: number };
+  /** When the run began, in UTC: ISO 8601. */
   startedAt: string;
   durationMs: Ms;
-  qemu: { path: string; version: string; versionText: string };
+  /** What was tested: the binary or script that was named, the binary that it executes, and which build that is. */
+  qemu: { path: string; version: string; versionText: string; binary: string } & QemuIdentity;
+  /** Where; several for shards that were merged. */
+  hosts: Host[];
   /** The expectation file that was used; absent: every failure counts. */
   expectations?: { file: string };
   /** The selection as given on the command line. */
@@ -92,13 +105,17 @@ export interface RunResult {
     selection: Selection;
     /** Requirements from this level up failed a variant. */
     level: ContractLevel;
+    /** Which part of the selection was run; absent: all of it. `index` counts from 1. */
+    shard?: { index: number; of: number };
   };
   summary: Summary;
   variants: VariantResult[];
-  /** Variants that the run's early end left out. */
-  notRun: number;
+  /** The ids of the variants that the run's early end left out, as far as they were known. */
+  notRun: string[];
   /** True when SIGINT or SIGTERM ended the run early; what had not run is not in `variants`. */
   interrupted: boolean;
+  /** With --repeat-until-fail: how many rounds were begun; of each variant `variants` has the last result. */
+  rounds?: number;
   /** As designed: 0, 1, 3, 4, 130 (2 never gets this far). */
   exitCode: number;
 }
@@ -108,11 +125,11 @@ export interface Reporter {
   onStart?(plan: {
     total: number;
     jobs: number;
-    qemu: RunResult['qemu'];
+    qemu: Pick<RunResult['qemu'], 'path' | 'version' | 'versionText'>;
     expectations?: { file: string };
     out: string;
   }): void;
-  /** A dry run found so many further variants that will be run. */
+  /** So many further variants will be run: a dry run found them, or another round begins. */
   onDiscovery?(found: { variants: number }): void;
   onVariantStart?(variant: { id: string }): void;
   onVariantEnd?(result: VariantResult): void;

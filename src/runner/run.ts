@@ -3,15 +3,21 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
-import type { ContractLevel } from '../contract/index.js';
-import { type AccelChoice, haltBios, type QemuFacts, Workspace } from '../qemu/index.js';
-import { type Environment, execute, resultOf, skipped, TIMELINES } from './execute.js';
+import { CONTRACT_VERSION, type ContractLevel } from '../contract/index.js';
+import { host } from '../os/index.js';
+import { type AccelChoice, haltBios, identify, type QemuFacts, type QemuIdentity, Workspace } from '../qemu/index.js';
+import type { Ms } from '../timeline/index.js';
+import { type Environment, execute, type Job, resultOf, skipped, TIMELINES } from './execute.js';
 import type { Expectations } from './expectations.js';
 import { pool } from './pool.js';
 import type { Reporter, RunResult, Summary, VariantResult } from './result.js';
+import { recordedDurations, type Shard, shardOf } from './shard.js';
 
 /** Variants side by side per core: nearly all of a variant is waiting for real timers. */
 const JOBS_PER_CORE = 8;
+
+/** Node's timers take no more: 24 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** How many variants run side by side unless told otherwise. */
 export function defaultJobs(): number {
@@ -25,6 +31,8 @@ export interface RunOptions {
   /** Variants that this QEMU cannot run, with the reason. */
   skipped?: readonly { variant: Variant; reason: string }[];
   facts: QemuFacts;
+  /** Which build the binary is; without it the file is looked at meanwhile. */
+  identity?: QemuIdentity;
   /** What is known to fail; without it every failure counts. */
   expectations?: Expectations | undefined;
   /** Name of the profile for cases that do not ask for one. */
@@ -36,6 +44,10 @@ export interface RunOptions {
   level: ContractLevel;
   /** Ends the run at the first failure that is not expected. */
   failFast?: boolean;
+  /** Runs everything again and again, until a failure that is not expected or the end of `maxTimeMs`. */
+  repeatUntilFail?: boolean;
+  /** No variant begins later than this after the run's beginning; those that run come to their end. */
+  maxTimeMs?: Ms | undefined;
   /** Existing or creatable folder for timelines and reports. */
   out: string;
   reporters: readonly Reporter[];
@@ -56,12 +68,19 @@ export async function run(options: RunOptions): Promise<RunResult> {
   // Every running variant listens for the end.
   setMaxListeners(options.jobs + 10, end);
   await mkdir(join(out, TIMELINES), { recursive: true });
-  const qemu = { path: facts.path, version: facts.version, versionText: facts.versionText };
+  const { path, version, versionText, binary } = facts;
+  const about = Promise.all([options.identity ?? identify(binary), host()]);
   const expectations = options.expectations && { file: options.expectations.file };
-  const jobs = plan(options.variants, options.repeat);
-  const unfit = options.skipped ?? [];
-  let found = 0;
-  const results: { order: number; result: VariantResult }[] = [];
+  const { jobs, unfit } = shared(plan(options.variants, options.repeat), options.skipped ?? [], selection.shard);
+  // Every place in the results that is known of, by the name of its timeline, and the results that are there.
+  const places = new Map<string, { place: number; id: string }>();
+  const results = new Map<string, VariantResult>();
+  const late = new AbortController();
+  const timer =
+    options.maxTimeMs === undefined
+      ? undefined
+      : setTimeout(() => late.abort(), Math.min(options.maxTimeMs, MAX_TIMER_MS));
+  let rounds = 0;
   const workspace = await Workspace.create();
   try {
     const biosPath = workspace.file('halt.bin');
@@ -82,89 +101,115 @@ export async function run(options: RunOptions): Promise<RunResult> {
       reporter.onStart?.({
         total: jobs.length + unfit.length,
         jobs: options.jobs,
-        qemu,
+        qemu: { path, version, versionText },
         ...(expectations && { expectations }),
         out,
       });
-    const report = (order: number, result: VariantResult) => {
-      results.push({ order, result });
+    const report = (name: string, result: VariantResult) => {
+      results.set(name, result);
       for (const reporter of reporters) reporter.onVariantEnd?.(result);
     };
-    unfit.forEach(({ variant, reason }, i) => {
-      report(jobs.length + i, skipped(resultOf(variant, environment), reason));
-    });
-    const perform = async (job: Job, add: (jobs: readonly Job[]) => void) => {
-      const { variant, name, order } = job;
+    for (const { variant, reason, place } of unfit) {
+      const name = fileName(variant.id);
+      places.set(name, { place, id: variant.id });
+      report(name, skipped(resultOf(variant, place, environment), reason));
+    }
+    for (const { name, place, variant } of jobs) places.set(name, { place, id: variant.id });
+    const named: ReadonlySet<string> = new Set(options.variants.map(({ id }) => id));
+    const perform = async (job: PlannedJob, add: (jobs: readonly PlannedJob[]) => void) => {
+      const { variant, name } = job;
       for (const reporter of reporters) reporter.onVariantStart?.({ id: variant.id });
-      const { result: outcome, discovered } = await execute(variant, name, environment);
+      const { result: outcome, discovered } = await execute(job, environment);
       const expectation = options.expectations?.judge(variant, outcome, options.level);
       const result = { ...outcome, ...(expectation && { expectation }) };
-      const more = furtherJobs(
-        job,
-        discovered.filter((one) => options.wanted?.(one) ?? true),
-      );
-      found += more.length;
+      // One that was selected by its whole id runs anyway.
+      const wanted = discovered.filter((one) => !named.has(one.id) && (options.wanted?.(one) ?? true));
+      const more = furtherJobs(job, wanted);
+      for (const one of more) places.set(one.name, { place: one.place, id: one.variant.id });
       if (more.length > 0) for (const reporter of reporters) reporter.onDiscovery?.({ variants: more.length });
       add(more);
       // Cut short, it says nothing; only what QEMU did before that counts.
-      if (!end.aborted || result.verdict === 'fail') report(order, result);
-      if (options.failFast && result.verdict === 'fail' && expectation?.state !== 'met') enough.abort();
+      if (!end.aborted || result.verdict === 'fail') report(name, result);
+      const stop = options.failFast || options.repeatUntilFail;
+      if (stop && result.verdict === 'fail' && !isExpected(result)) enough.abort();
     };
-    await pool(jobs, options.jobs, end, perform, soonest);
+    const begin = AbortSignal.any([end, late.signal]);
+    do {
+      rounds++;
+      if (rounds > 1) for (const reporter of reporters) reporter.onDiscovery?.({ variants: jobs.length });
+      await pool(jobs, options.jobs, begin, perform, soonest);
+    } while (options.repeatUntilFail && jobs.length > 0 && !begin.aborted);
   } finally {
+    clearTimeout(timer);
     await workspace.close();
   }
-  const variants = results.toSorted((a, b) => a.order - b.order).map(({ result }) => result);
+  const inOrder = [...places].sort(([, a], [, b]) => a.place - b.place);
+  const variants = inOrder.flatMap(([name]) => results.get(name) ?? []);
+  const notRun = inOrder.filter(([name]) => !results.has(name)).map(([, { id }]) => id);
+  const [identity, machine] = await about;
   const summary = summarise(variants);
   const result: RunResult = {
-    schema: 1,
+    schema: 2,
     tester,
+    contract: { version: CONTRACT_VERSION },
     startedAt: startedAt.toISOString(),
     durationMs: Date.now() - startedAt.getTime(),
-    qemu,
+    qemu: { path, version, versionText, binary, ...identity },
+    hosts: [machine],
     ...(expectations && { expectations }),
     selection,
     summary,
     variants,
-    notRun: jobs.length + found + unfit.length - variants.length,
+    notRun,
     interrupted: signal.aborted,
-    exitCode: exitCode(summary, signal.aborted),
+    ...(options.repeatUntilFail && { rounds }),
+    exitCode: exitCode({ summary, notRun, interrupted: signal.aborted }),
   };
   for (const reporter of reporters) await reporter.onEnd?.(result, out);
   return result;
 }
 
-interface Job {
-  variant: Variant;
-  /** Of its timeline file. */
-  name: string;
-  /** What follows the variant's id in it: which repetition it is. */
+interface PlannedJob extends Job {
+  /** What follows the variant's id in its name: which repetition it is. */
   suffix: string;
-  /** Its place in the results: the catalogue's order, not the order of running. */
-  order: number;
 }
 
-function plan(variants: readonly Variant[], repeat: number): Job[] {
+function plan(variants: readonly Variant[], repeat: number): PlannedJob[] {
   return Array.from({ length: repeat }, (_, round) => {
     const suffix = repeat > 1 ? `.${round + 1}` : '';
     return variants.map((variant) => ({ variant, suffix, name: `${fileName(variant.id)}${suffix}` }));
   })
     .flat()
-    .map((job, order) => ({ ...job, order }));
+    .map((job, place) => ({ ...job, place }));
+}
+
+/** Of a whole run the part that is to be run here. What cannot be run costs nothing, and has its place behind the rest. */
+function shared(
+  planned: readonly PlannedJob[],
+  skipped: readonly { variant: Variant; reason: string }[],
+  shard: Shard | undefined,
+) {
+  const unfit = skipped.map((one, i) => ({ ...one, place: planned.length + i }));
+  if (!shard) return { jobs: planned, unfit };
+  const cost = recordedDurations();
+  return {
+    jobs: shardOf(planned, ({ variant }) => cost(variant), shard),
+    unfit: unfit.filter((_, i) => i % shard.of === shard.index - 1),
+  };
 }
 
 /** What a dry run discovered stands right behind it. */
-function furtherJobs({ order, suffix }: Job, discovered: readonly Variant[]): Job[] {
+function furtherJobs({ place, suffix }: PlannedJob, discovered: readonly Variant[]): PlannedJob[] {
   return discovered.map((variant, i) => ({
     variant,
     suffix,
     name: `${fileName(variant.id)}${suffix}`,
-    order: order + (i + 1) / (discovered.length + 1),
+    place: place + (i + 1) / (discovered.length + 1),
   }));
 }
 
 /** Dry runs first, as nobody knows yet what they bring; then what waits longest. */
-function soonest({ variant: a }: Job, { variant: b }: Job): number {
+function soonest({ variant: a }: PlannedJob, { variant: b }: PlannedJob): number {
   return Number(b.discovery !== undefined) - Number(a.discovery !== undefined) || b.minimumMs - a.minimumMs;
 }
 
@@ -198,11 +243,18 @@ export function isExpected({ verdict, expectation }: Pick<VariantResult, 'verdic
   return verdict === 'fail' && expectation !== undefined && expectation.state !== 'exceeded';
 }
 
-/** 130 interrupted; 3 crashed or hung unexpectedly; 1 failed unexpectedly, or a stale expectation; 4 inconclusive results remain; 0 all as expected. */
-export function exitCode(summary: Summary, interrupted: boolean): number {
+/**
+ * 130 interrupted; 3 crashed or hung unexpectedly; 1 failed unexpectedly, or a stale expectation; 4 inconclusive results
+ * remain, or variants that were not run; 0 all as expected.
+ */
+export function exitCode({
+  summary,
+  notRun,
+  interrupted,
+}: Pick<RunResult, 'summary' | 'notRun' | 'interrupted'>): number {
   if (interrupted) return 130;
   if (summary.crash > 0 || summary.hang > 0) return 3;
   if (summary.violation > 0 || summary.stale > 0) return 1;
-  if (summary.inconclusive > 0) return 4;
+  if (summary.inconclusive > 0 || notRun.length > 0) return 4;
   return 0;
 }

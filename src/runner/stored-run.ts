@@ -1,7 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join, resolve, sep } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import type { z } from 'zod';
 import { readTimeline, type Timeline } from '../timeline/index.js';
 import type { RunResult, VariantResult } from './result.js';
+import { runResult } from './result-schema.js';
 
 /** The file of a run's folder that has its result. */
 export const RESULTS = 'results.json';
@@ -46,13 +48,14 @@ export async function readRun(path: string): Promise<StoredRun> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw trouble(isFolder ? `no run's folder: ${RESULTS}: ${reason(cause)}` : reason(cause), cause);
   });
-  let result: unknown;
+  let written: unknown;
   try {
-    result = JSON.parse(text);
+    written = JSON.parse(text);
   } catch (cause) {
     throw trouble(`no JSON: ${(cause as Error).message}`, cause);
   }
-  if (!isRunResult(result)) throw trouble('is not what a run of this tester writes');
+  const { data: result, error } = runResult.safeParse(written);
+  if (!result) throw trouble(`is not what a run of this tester writes: ${firstMistake(error)}`, error);
   return { dir: resolve(dirname(file)), result };
 }
 
@@ -63,10 +66,7 @@ export async function readRun(path: string): Promise<StoredRun> {
 export async function timelineOf(run: StoredRun, { variant, timeline }: VariantResult): Promise<Timeline> {
   const hint = 'timelines lie beside results.json; were they left behind when it was copied?';
   if (timeline === undefined) throw new StoredRunError(`${variant} was not run and has no timeline`, 'choose another');
-  const file = resolve(run.dir, timeline);
-  // A run may come from anybody: its paths stay in its folder.
-  if (!file.startsWith(run.dir + sep))
-    throw new StoredRunError(`${variant}: its timeline ${timeline} is outside of the run's folder`, 'do not trust it');
+  const file = join(run.dir, timeline);
   try {
     return await readTimeline(file);
   } catch (cause) {
@@ -78,20 +78,7 @@ export async function timelineOf(run: StoredRun, { variant, timeline }: VariantR
 /** `ENOENT: no such file or directory, open 'x'` without its code and what we say ourselves. */
 const reason = (cause: unknown) => (cause as Error).message.replace(/^E[A-Z]+: ([^,]*),.*$/s, '$1');
 
-/** As much of the shape as reading it relies on. */
-function isRunResult(value: unknown): value is RunResult {
-  if (!isObject(value) || value.schema !== 1 || !isObject(value.qemu) || !isObject(value.selection)) return false;
-  return Array.isArray(value.variants) && value.variants.every(isVariantResult);
+/** Where a result differs from what the schema has, and how. */
+function firstMistake({ issues: [first] }: z.ZodError): string {
+  return `${first!.path.join('.') || 'the whole'}: ${first!.message}`;
 }
-
-function isVariantResult(value: unknown): value is VariantResult {
-  return (
-    isObject(value) &&
-    ['variant', 'case', 'title', 'verdict'].every((key) => typeof value[key] === 'string') &&
-    Array.isArray(value.outages) &&
-    Array.isArray(value.requirements) &&
-    value.requirements.every((one) => isObject(one) && typeof one.requirement === 'string' && isObject(one.judgement))
-  );
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;

@@ -130,9 +130,9 @@ describe('run', () => {
       expect(await w.run('run', 'quit', '--role', 'server', ...options)).toBe(3);
       const { variants, notRun, summary } = results(reports(w.cwd)[0]!);
       expect(summary.crash).toBe(1);
-      expect(notRun).toBeGreaterThan(0);
+      expect(notRun).not.toEqual([]);
       expect(variants.filter(({ expectation }) => expectation?.state !== 'met')).toHaveLength(1);
-      expect(w.out).toContain(`; ${notRun} were not run after that`);
+      expect(w.out).toContain(`; ${notRun.length} were not run after that`);
     });
 
     it('exits 0 when QEMU fails as expected, and 3 when it dies in another variant', async () => {

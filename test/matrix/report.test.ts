@@ -15,7 +15,7 @@ const column = (suite: string, qemu: string, variants: VariantResult[], over: Pa
   qemu: '/cache/qemu',
   reports: suite,
   result: runOf(variants, {
-    qemu: { path: '/cache/qemu', version: qemu, versionText: '' },
+    qemu: { ...runOf([]).qemu, path: '/cache/qemu', version: qemu, versionText: '' },
     expectations: { file: '/x/cases/expected/mine.yaml' },
     ...over,
   }),

@@ -26,6 +26,7 @@ export function facts(changes: Partial<QemuFacts> = {}): QemuFacts {
   return {
     path: '/opt/qemu',
     version: '9.2.0',
+    binary: '/usr/bin/qemu-system-x86_64',
     versionText: 'QEMU emulator version 9.2.0',
     machines: new Set(['q35', 'pc', 'microvm', 'none']),
     accelerators: new Set(['tcg', 'kvm']),

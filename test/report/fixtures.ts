@@ -40,6 +40,7 @@ export const broken = (
 export function variant(over: Partial<VariantResult> = {}): VariantResult {
   const id = over.variant ?? 'server.absence.short[away=0ms]';
   return {
+    place: 0,
     variant: id,
     case: id.replace(/\[.*/, ''),
     title: 'A listening QEMU serves a back-end that returns',
@@ -96,15 +97,21 @@ export const exceeded: VariantResult = { ...crashed, expectation: { ...entry, st
 
 export function runOf(variants: VariantResult[], over: Partial<RunResult> = {}): RunResult {
   return {
-    schema: 1,
+    schema: 2,
     tester: { name: 'vhost-reconnect', version: '0.1.0' },
+    contract: { version: 1 },
     startedAt: '2026-01-02T03:04:05.678Z',
     durationMs: 41_000,
     qemu: {
       path: '/usr/bin/qemu-system-x86_64',
       version: '7.2.22',
       versionText: 'QEMU emulator version 7.2.22 (Debian)',
+      binary: '/usr/bin/qemu-system-x86_64',
+      sha256: 'ab'.repeat(32),
+      buildId: 'cd'.repeat(20),
+      package: 'qemu-system-x86 1:7.2+dfsg-7',
     },
+    hosts: [{ kernel: '6.1.0', distribution: 'Debian GNU/Linux 12', architecture: 'x64', cpu: 'A CPU', cpus: 2 }],
     selection: {
       selectors: [],
       roles: ['server'],
@@ -117,7 +124,7 @@ export function runOf(variants: VariantResult[], over: Partial<RunResult> = {}):
     },
     summary: summarise(variants),
     variants,
-    notRun: 0,
+    notRun: [],
     interrupted: false,
     exitCode: 0,
     ...over,

@@ -65,15 +65,22 @@ describe('report.html', () => {
     expect(text.split('class="timeline"').length - 1).toBe(MAX_PICTURES);
   });
 
-  it('shows whatever facts a result comes with, and of the machine what it lacks', async () => {
-    const more = { environment: { kernel: 'Linux 6.1.0-test', qemu: { package: '1:7.2', sha256: 'abc', none: null } } };
-    const text = await page(store(1, 0), ({ result }) => ({ ...result, ...more }));
-    expect(text).toContain('<th scope="row">kernel</th><td>Linux 6.1.0-test</td>');
-    expect(text).toContain('<th scope="row">qemu package</th><td>1:7.2</td>');
-    expect(text).not.toContain('qemu none');
-    expect(text.split('<th scope="row">kernel</th>')).toHaveLength(2);
-    expect(text).toContain('<th scope="row">qemu version text</th>');
-    expect(text).toMatch(/<th scope="row">CPU<\/th><td>\d+ core/);
+  it('shows what was tested and where, of several machines each', async () => {
+    const fact = (name: string, value: string) => `<th scope="row">${name}</th><td>${value}</td>`;
+    const text = await page(store(1, 0), ({ result }) => ({ ...result, qemu: { ...result.qemu, buildId: null } }));
+    const [host] = stored!.result.hosts;
+    expect(text).toContain(fact('qemu package', 'qemu-system-x86 1:7.2+dfsg-7'));
+    expect(text).toContain(fact('qemu sha256', 'ab'.repeat(32)));
+    expect(text).not.toContain('qemu build id');
+    expect(text).toContain(fact('contract version', '1'));
+    expect(text).toContain(fact('host kernel', host!.kernel));
+    await stored!.remove();
+    const many = await page(store(1, 0), ({ result }) => ({
+      ...result,
+      hosts: [host!, { ...host!, kernel: '6.2.0' }],
+    }));
+    expect(many).toContain(fact('hosts 1 kernel', host!.kernel));
+    expect(many).toContain(fact('hosts 2 kernel', '6.2.0'));
   });
 
   it('does without a timeline that cannot be read', async () => {

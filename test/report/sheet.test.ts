@@ -34,6 +34,8 @@ describe('the summary sheet', () => {
     const result = runOf([good, known, client, skipped]);
     const selection = { ...result.selection, roles: ['server' as const, 'client' as const] };
     const text = renderSheet({ ...result, selection }, contract);
+    expect(text).toContain(`\nbuild id   ${'cd'.repeat(20)}\n`);
+    expect(text).toContain('\nhost       Debian GNU/Linux 12, Linux 6.1.0, x64, 2 CPUs (A CPU)\n');
     expect(text).toMatch(/\nlevel +QEMU listens \(server\) +QEMU dials \(client\)\nmust +NOT CONFORMING +CONFORMING\n/);
     expect(text).toContain('server  R1 (must) A peer that closes never ends QEMU');
     expect(text).toContain('broken in 1 of 2 variants, all known of this build; first: bad');

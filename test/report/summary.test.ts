@@ -41,6 +41,14 @@ describe('banner', () => {
   ])('names the worst first', (variants, text) => {
     expect(banner(runOf(variants), plain)).toBe(text);
   });
+  it('tells of what was not run, without hiding a failure', () => {
+    const notRun = ['a', 'b'];
+    expect(banner(runOf([variant()], { notRun }), plain)).toBe(
+      'INCOMPLETE  no failure in the 1 variant that ran; 2 were not run',
+    );
+    expect(banner(runOf([crashed], { notRun }), plain)).toMatch(/^CRASH .*; 2 were not run after that$/);
+    expect(banner(runOf([]), plain)).toBe('NOTHING RAN  no variant falls to this shard');
+  });
   it('tells of an interruption, without hiding a failure', () => {
     expect(banner(runOf([variant()], { interrupted: true }), plain)).toMatch(
       /^INTERRUPTED {2}no failure in the 1 variant/,

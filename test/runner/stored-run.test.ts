@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readRun, timelineOf } from '../../src/runner/stored-run.js';
-import { variant } from '../report/fixtures.js';
+import { runOf, variant } from '../report/fixtures.js';
 
 let dir: string;
 beforeEach(() => {
@@ -16,7 +16,7 @@ function write(text: string): string {
   return dir;
 }
 const store = (value: unknown) => write(JSON.stringify(value));
-const result = (...variants: unknown[]) => ({ schema: 1, qemu: {}, selection: {}, variants });
+const result = (...variants: unknown[]) => ({ ...runOf([]), variants });
 
 describe('readRun', () => {
   it('takes the folder and the file in it', async () => {
@@ -32,10 +32,19 @@ describe('readRun', () => {
     ['nothing there', () => join(dir, 'no'), /no such file or directory/],
     ['a folder of something else', () => dir, /no run's folder: results.json: no such file/],
     ['no JSON', () => write('{'), /no JSON: /],
-    ['another JSON', () => store({ variants: [] }), /not what a run of this tester writes/],
-    ['another schema', () => store({ ...result(), schema: 2 }), /not what a run/],
-    ['variants that are none', () => store(result({ variant: 'a' })), /not what a run/],
-    ['a judgement that is none', () => store(result(variant({ requirements: [null as never] }))), /not what a run/],
+    ['another JSON', () => store([]), /not what a run of this tester writes: the whole: .*expected object/],
+    ['another schema', () => store({ ...result(), schema: 1 }), /not what a run.*: schema: .*expected 2/],
+    ['variants that are none', () => store(result({ variant: 'a' })), /not what a run.*: variants\.0\.place: /],
+    [
+      'a judgement that is none',
+      () => store(result(variant({ requirements: [null as never] }))),
+      /variants\.0\.requirements\.0: /,
+    ],
+    [
+      'a timeline outside of the folder',
+      () => store(result(variant({ timeline: 'timelines/../../x.jsonl' }))),
+      /variants\.0\.timeline: /,
+    ],
   ])('refuses %s with the place', async (_, path, message) => {
     const given = path();
     await expect(readRun(given)).rejects.toMatchObject({
@@ -48,7 +57,7 @@ describe('readRun', () => {
 });
 
 describe('timelineOf', () => {
-  it('refuses one that is missing, broken, never was, or lies outside of the folder', async () => {
+  it('refuses one that is missing, broken, or never was', async () => {
     store(result());
     const run = await readRun(dir);
     writeFileSync(join(dir, 'bad.jsonl'), '{"seq":0,"type":"run.end"}\n');
@@ -56,6 +65,5 @@ describe('timelineOf', () => {
     await expect(of('gone.jsonl')).rejects.toThrow(/gone\.jsonl: no such file/);
     await expect(of('bad.jsonl')).rejects.toThrow(/bad\.jsonl:1: expected run.begin/);
     await expect(of()).rejects.toThrow(/was not run/);
-    await expect(of('../../etc/passwd')).rejects.toThrow(/outside of the run's folder/);
   });
 });

@@ -87,6 +87,7 @@ async function judge(
   return run({
     variants: wanted.filter((variant) => missing(variant, facts) === undefined),
     facts,
+    identity: { sha256: null, buildId: null, package: null },
     profile: DEFAULT_PROFILE,
     accel: 'auto',
     jobs,

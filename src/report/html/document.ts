@@ -11,7 +11,7 @@ import { banner, countsOf } from '../summary.js';
 import { renderArticle } from './article.js';
 import { readAssets } from './assets.js';
 import { type Chapter, chaptersOf, choose, type Entry, entriesOf } from './chapters.js';
-import { type Fact, factsOf } from './facts.js';
+import { factsOf } from './facts.js';
 import { type Content, html, type Markup } from './markup.js';
 import { hrefOf, renderMatrix } from './matrix.js';
 
@@ -22,13 +22,11 @@ export const MAX_ARTICLES = 500;
 /**
  * The report of a run as a page, piece by piece. It needs nothing but itself.
  * @param out the folder that the timelines are in
- * @param host facts about the machine, for what the result does not say itself
  */
 export async function* renderDocument(
   result: RunResult,
   out: string,
   contract: readonly Requirement[],
-  host: readonly Fact[] = [],
 ): AsyncGenerator<string> {
   const { policy, style, scripts } = readAssets();
   const entries = entriesOf(result.variants);
@@ -44,7 +42,7 @@ export async function* renderDocument(
 ${style}</head><body>
 ${renderHeader(result, chapters)}<main>
 `.source;
-  yield renderFacts(result, host, await firstCommandLine(entries, chapters, out)).source;
+  yield renderFacts(result, await firstCommandLine(entries, chapters, out)).source;
   yield renderIndex(chapters, contract).source;
   yield html`<section id="_matrix"><h2>Requirements by case</h2>
 <p class="muted">Variants in which a requirement held; <b class="bad">✕</b> broke; <b class="known">≈</b> broke as expected; <b class="noted">!</b> broke, which fails no variant in this run; · had no occasion. Broken ones lead to the first failure.</p>
@@ -96,12 +94,9 @@ function renderHeader(result: RunResult, chapters: readonly Chapter[]): Markup {
 
 const sizeOf = ({ causes }: Pick<Chapter, 'causes'>) => causes.reduce((sum, { entries }) => sum + entries.length, 0);
 
-function renderFacts(result: RunResult, host: readonly Fact[], argv: string | undefined): Markup {
-  const facts = factsOf(result);
-  const has = (name: string) => facts.some(([other]) => other.toLowerCase() === name.toLowerCase());
+function renderFacts(result: RunResult, argv: string | undefined): Markup {
   const all = [
-    ...facts,
-    ...host.filter(([name]) => !has(name)),
+    ...factsOf(result),
     ...(argv === undefined ? [] : [['command line of the first failure', argv] as const]),
   ];
   return html`<section id="_environment"><details><summary><h2>What was tested</h2> <span class="muted">${result.qemu.versionText}</span></summary>
