@@ -138,6 +138,11 @@ export const runOptions = <T>(argv: Argv<T>) =>
       ...text('expected'),
       describe: 'Expectation file, or none [the one for this build in cases/expected]',
     })
+    .option('update-expected', {
+      boolean: true,
+      implies: 'expected',
+      describe: 'Write into that file what broke; what has no reason yet is marked',
+    })
     .option('shard', {
       ...text('shard'),
       coerce: (value: unknown) => shard(text('shard').coerce(value)),

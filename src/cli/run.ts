@@ -7,7 +7,7 @@ import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
 import { packingOf, writeBundle } from '../report/index.js';
 import { defaultJobs, isExpected, type RunResult, readRun, run } from '../runner/index.js';
 import { isWanted, readCatalogue, selectVariants, wishOf } from './catalogue.js';
-import { readExpectations } from './expected.js';
+import { fileToUpdate, readExpectations, updateFile } from './expected.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { type LogLevel, logReporter, openLog } from './log.js';
 import { runOptions, selectionOptions, withSettings } from './options.js';
@@ -75,7 +75,9 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     const facts = await probe(path);
     log.info({ qemu: facts.path, version: facts.versionText, selected: variants.length }, 'QEMU probed');
     const plan = planFor(variants, facts);
-    const expectations = await readExpectations(io, argv.expected, facts, cases);
+    const update = argv.updateExpected ? await fileToUpdate(io, argv.expected) : undefined;
+    const expectations =
+      update && update.text === undefined ? undefined : await readExpectations(io, argv.expected, facts, cases);
     // Only now: what is refused leaves no empty folder.
     const out = makeOut(resolve(io.cwd, argv.out));
     const profile = argv.profile ?? before?.selection.profiles[0] ?? DEFAULT_PROFILE;
@@ -114,6 +116,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     }).catch((error: unknown) => {
       throw isFileTrouble(error, out) ? unwritable(out, error) : error;
     });
+    if (update) io.stderr.write(await updateFile(update, result, facts, cases));
     if (argv.bundle !== undefined) await writeBundle({ dir: out, result }, resolve(io.cwd, argv.bundle), registry);
     return result.exitCode;
   } finally {

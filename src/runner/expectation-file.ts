@@ -39,10 +39,12 @@ const entry = z
     reference: z
       .string()
       .regex(
-        /^(defect:[\w.-]+|finding:[\w-]+|https?:\/\/\S+)$/,
-        'defect:<name>, finding:<section of docs/findings.md> or a URL',
+        /^(defect:[\w.-]+|finding:[\w-]+|https?:\/\/\S+|unexplained)$/,
+        'defect:<name>, finding:<section of docs/findings.md>, a URL, or unexplained',
       )
-      .describe('Where there is more to read'),
+      .describe('Where there is more to read; unexplained: nobody has looked into it yet'),
+    from: version.optional().describe('The first version that the entry is for, where it is not for all of the file'),
+    below: version.optional().describe('The first version that the entry is not for any more'),
   })
   .refine(({ requirements: always, may }) => always.length + may.length > 0, 'a requirement that breaks')
   .refine(
@@ -106,10 +108,18 @@ async function read(path: string): Promise<ExpectationFile> {
 const numberOf = (dotted: string) => dotted.split('.').reduce((sum, part) => sum * 1000 + Number(part), 0);
 
 /** Whether a build is one that a file is for. */
-export function isFor({ from, below, package: pattern }: Build, facts: Pick<QemuFacts, 'version' | 'versionText'>) {
+export function isFor(build: Build, facts: Pick<QemuFacts, 'version' | 'versionText'>): boolean {
   const [, printed = ''] = /\((.*)\)$/.exec(facts.versionText) ?? [];
-  const version = numberOf(facts.version);
-  return numberOf(from) <= version && version < numberOf(below) && new RegExp(`^(?:${pattern})$`).test(printed);
+  return isWithin(build, facts.version) && new RegExp(`^(?:${build.package})$`).test(printed);
+}
+
+/** Whether a version is in a range, which may be open. */
+export function isWithin(
+  { from = '0', below }: { from?: string | undefined; below?: string | undefined },
+  version: string,
+) {
+  const number = numberOf(version);
+  return numberOf(from) <= number && (below === undefined || number < numberOf(below));
 }
 
 /**
@@ -126,11 +136,11 @@ export async function loadExpectations(
   if (path !== undefined) {
     const file = await read(path);
     if (!isFor(file.build, facts)) throw new CatalogueError([otherBuild(file, facts)]);
-    return match(file, variants);
+    return match(file, variants, facts.version);
   }
   for (const name of (await readdir(builtinExpected)).sort()) {
     const file = await read(join(builtinExpected, name));
-    if (isFor(file.build, facts)) return match(file, variants);
+    if (isFor(file.build, facts)) return match(file, variants, facts.version);
   }
   return undefined;
 }
@@ -146,7 +156,7 @@ function otherBuild({ build, source }: ExpectationFile, { versionText }: QemuFac
  * Two entries may name the same discovered variant, as nobody knows yet which there are: a later one is finer.
  * @throws CatalogueError when an entry names no variant, or two name the same one
  */
-function match({ source, expected }: ExpectationFile, variants: readonly Variant[]): Expectations {
+function match({ source, expected }: ExpectationFile, variants: readonly Variant[], version: string): Expectations {
   const errors: CaseError[] = [];
   const entries: KnownFailure[] = [];
   for (const [i, entry] of expected.entries()) {
@@ -156,6 +166,7 @@ function match({ source, expected }: ExpectationFile, variants: readonly Variant
       errors.push(
         new CaseError('ERR_EXPECTED', place, 'a variant of the catalogue', entry.case, selector.hint(variants)),
       );
+    if (!isWithin(entry, version)) continue;
     const [twice, other] = named(entries, variants.filter(selector.picks));
     if (twice && other)
       errors.push(

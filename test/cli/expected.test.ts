@@ -1,0 +1,46 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { worlds } from './world.js';
+
+const world = worlds();
+const QUIT = 'quit.connected[role=server,driver=none]';
+const wrong = `build: { from: 5.0.0, below: 99.0.0, package: .* }
+expected:
+  - case: quit.connected[role=server,driver=none,machine=q35]
+    requirements: [R4]
+    reason: It never does.
+    reference: defect:none
+`;
+
+describe('run --update-expected', () => {
+  it('makes the file that is not there, by which the next run goes', async () => {
+    const w = world();
+    expect(await w.run('run', QUIT, '--expected', 'mine.yaml', '--update-expected', '--quiet')).toBe(0);
+    expect(w.err).toContain(`${join(w.cwd, 'mine.yaml')}: 0 failures written\n`);
+    expect(readFileSync(join(w.cwd, 'mine.yaml'), 'utf8')).toMatch(/^build:\n {2}from: \d.*\nexpected: \[\]\n$/s);
+    expect(await w.run('run', QUIT, '--expected', 'mine.yaml', '--quiet')).toBe(0);
+  });
+
+  it('takes out what does not break any more; that it was stale is told', async () => {
+    const w = world();
+    writeFileSync(join(w.cwd, 'mine.yaml'), wrong);
+    expect(await w.run('run', QUIT, '--expected', 'mine.yaml', '--update-expected', '--quiet')).toBe(1);
+    expect(w.out).toMatch(/^STALE/);
+    expect(await w.run('run', QUIT, '--expected', 'mine.yaml', '--quiet')).toBe(0);
+  });
+
+  it('refuses what it cannot write, and a file with mistakes, which stays', async () => {
+    const w = world();
+    expect(await w.run('run', QUIT, '--update-expected')).toBe(2);
+    expect(await w.run('run', QUIT, '--update-expected', '--expected', 'none')).toBe(2);
+    expect(w.err).toContain('--update-expected has no file to write (name it: --expected FILE)');
+    writeFileSync(join(w.cwd, 'mine.yaml'), wrong.replace('R4', 'R999'));
+    expect(await w.run('run', QUIT, '--update-expected', '--expected', 'mine.yaml')).toBe(2);
+    expect(w.err).toContain('mine.yaml:4:');
+    expect(readFileSync(join(w.cwd, 'mine.yaml'), 'utf8')).toContain('R999');
+    expect(await w.run('run', QUIT, '--update-expected', '--expected', 'no/such/mine.yaml', '--quiet')).toBe(2);
+    expect(w.err).toMatch(/cannot write .*no\/such\/mine\.yaml: .*\(the run itself is stored\)/);
+    expect(existsSync(join(w.cwd, 'no'))).toBe(false);
+  });
+});
