@@ -1,7 +1,7 @@
 # Everything from a fresh checkout: each target sets up what it needs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test coverage durations fidelity-live clean
+.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test coverage durations api fidelity-live clean
 
 # Options for the tester, e.g. make run ARGS="client --machine microvm"
 ARGS ?=
@@ -54,6 +54,9 @@ coverage: setup ## docs/coverage.md; RUN=results.json MUTATION=results.json take
 
 durations: setup ## cases/durations.json, by which shards are balanced; RUN=folder of a run on a quiet machine
 	@node scripts/tool.mjs test/shards/durations.ts $(RUN)
+
+api: setup ## dist/api: what the library exports, with what each takes, gives and throws
+	@npx typedoc --logLevel Warn
 
 fidelity-live: setup ## as root: QEMU with a real OVS-DPDK and with the mock peer, compared; docs/fidelity.md says what it needs
 	@node scripts/tool.mjs test/fidelity/live.ts

@@ -10,6 +10,8 @@ const EXIT_USAGE = 2;
 /** Below node_modules, so that a bundle finds the packages it leaves outside. */
 const cache = fileURLToPath(new URL('../node_modules/.cache/tools', import.meta.url));
 
+const self = fileURLToPath(new URL('../src/index.ts', import.meta.url));
+
 /** In a bundle `import.meta` would speak of the bundle; a tool means its own source file, beside which its data lies. */
 const sourceMeta = {
   name: 'source-meta',
@@ -39,6 +41,8 @@ async function bundle(entry) {
       format: 'esm',
       target: 'node20',
       packages: 'external',
+      // Examples say what a user's program says.
+      alias: { 'vhost-reconnect': self },
       sourcemap: 'inline',
       plugins: [sourceMeta],
     });

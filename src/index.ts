@@ -1,37 +1,105 @@
-/** The public library: what the command line is made of, for programs of one's own. */
+/** The public library: what the command line is made of, for programs of one's own. docs/library.md has the way in. */
 export {
+  type Activity,
+  type Burst,
   builtinCases,
   type Case,
+  type CaseDefinition,
   CaseError,
+  type CaseErrorCode,
   CatalogueError,
+  type CommandAnswer,
+  type Discovery,
+  defineCase,
   expand,
   loadCatalogue,
+  type MigrationChoice,
   missing,
+  type Place,
+  type Point,
+  type Scalar,
+  type Scope,
+  type Selection,
   SelectorError,
+  type Stage,
+  type Step,
   select,
   type Variant,
   type Verb,
+  type Vocabulary,
   vocabulary,
 } from './cases/index.js';
-export { type Judgement, judgeAll, type Requirement, registry } from './contract/index.js';
-export { DEFAULT_PROFILE, type Profile, profiles } from './peer/index.js';
-export { findQemu, probe, QemuError, type QemuFacts } from './qemu/index.js';
 export {
+  type BreakKind,
+  CONTRACT_VERSION,
+  type ContractLevel,
+  type Judgement,
+  judgeAll,
+  type Outage,
+  type Requirement,
+  type Result,
+  registry,
+  type Stall,
+} from './contract/index.js';
+export type { StartChoice } from './driver/index.js';
+export type { Host } from './os/index.js';
+export {
+  type Back,
+  type Cut,
+  DEFAULT_PROFILE,
+  type Deviation,
+  type Leave,
+  type Offer,
+  type PathFate,
+  Peer,
+  PeerError,
+  type PeerErrorCode,
+  type PeerOptions,
+  type Profile,
+  profiles,
+  type Session,
+  type SessionFault,
+} from './peer/index.js';
+export { findQemu, probe, QemuError, type QemuErrorCode, type QemuFacts, type QemuIdentity } from './qemu/index.js';
+export {
+  type ConsoleOptions,
   ConsoleReporter,
   describeEvent,
   FileReporter,
   HtmlReporter,
+  type Paint,
   renderJunit,
   renderSummary,
+  type TextStream,
 } from './report/index.js';
 export {
+  type Change,
+  type Comparison,
+  compareRuns,
+  type Difference,
   defaultJobs,
+  type Expectation,
   Expectations,
+  type FailKind,
+  type KnownFailure,
   loadExpectations,
+  mergeRuns,
   type Reporter,
   type RunOptions,
   type RunResult,
+  readRun,
+  rejudge,
+  resultsSchema,
   run,
+  type Shard,
+  type Slower,
+  type State,
+  type StoredRun,
+  StoredRunError,
+  type Summary,
+  timelineOf,
   type VariantResult,
+  type Verdict,
 } from './runner/index.js';
-export { type Event, readTimeline, Timeline, TimelineError } from './timeline/index.js';
+export type * from './timeline/index.js';
+export { Recorder, readTimeline, Timeline, TimelineError } from './timeline/index.js';

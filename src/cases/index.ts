@@ -1,4 +1,5 @@
 export { builtinCases, loadCatalogue, shownPath } from './catalogue.js';
+export { type CaseDefinition, defineCase } from './define.js';
 export { DRY, type Selection, selections, type Vocabulary } from './definition.js';
 export { durationPattern, parseDuration } from './duration.js';
 export { CaseError, type CaseErrorCode, CatalogueError, type Place } from './error.js';
@@ -7,6 +8,7 @@ export { caseErrors, type Finding, findings } from './issues.js';
 export { matches } from './matrix.js';
 export { didYouMean, nearest } from './nearest.js';
 export { missing } from './needs.js';
+export type { Scalar } from './placeholder.js';
 export { caseSchema } from './schema.js';
 export { picks, SelectorError, select, selectorHint, variantsHint } from './select.js';
 export { Source } from './source.js';

@@ -6,8 +6,9 @@ export type Judgement =
   | { outcome: 'break'; kind: 'crash' | 'hang' | 'violation'; seen: string; events: number[] }
   | { outcome: 'not-applicable'; seen: string; events: [] };
 
-/** How much a requirement weighs, heaviest first. */
+/** The levels, heaviest first. */
 export const levels = ['must', 'should', 'info'] as const;
+/** How much a broken requirement weighs, the heaviest first. */
 export type ContractLevel = (typeof levels)[number];
 
 /** One clause of the contract. */

@@ -29,6 +29,7 @@ export interface Back {
   fault?: SessionFault;
 }
 
+/** What a peer is made with. */
 export interface PeerOptions {
   role: Role;
   /** The vhost-user socket: QEMU's in server role, the peer's in client role. */
@@ -184,7 +185,7 @@ export class Peer {
     return this.#cut?.fired ?? false;
   }
 
-  /** From now on notes there what it writes into the guest's buffers, on whichever session; undefined = nowhere. */
+  /** @internal From now on notes there what it writes into the guest's buffers, on whichever session; undefined = nowhere. */
   noteWrites(written: WrittenPages | undefined): void {
     this.#written = written;
   }

@@ -14,6 +14,7 @@ export interface TextStream {
   columns?: number | undefined;
 }
 
+/** Where a ConsoleReporter speaks, and of which requirements. */
 export interface ConsoleOptions {
   stdout: TextStream;
   stderr: TextStream;

@@ -11,6 +11,7 @@ export interface State {
   broken: string[];
 }
 
+/** What became of a variant from one run to another. */
 export type Change = 'fixed' | 'broken' | 'differs' | 'unclear' | 'added' | 'removed' | 'unsteady';
 
 /** A variant that did not come to the same in both runs. */

@@ -7,7 +7,7 @@ export {
   type State,
 } from './compare.js';
 export { expectedSchema, loadExpectations } from './expectation-file.js';
-export { Expectations } from './expectations.js';
+export { Expectations, type KnownFailure } from './expectations.js';
 export { mergeRuns, mergeTimelines } from './merge.js';
 export { pool } from './pool.js';
 export { rejudge } from './rejudge.js';

@@ -122,6 +122,7 @@ export interface RunResult {
 
 /** A passive listener of a run. Methods are called in order and must not throw. */
 export interface Reporter {
+  /** The run begins: `total` variants, `jobs` at a time, reports in `out`. */
   onStart?(plan: {
     total: number;
     jobs: number;
@@ -131,7 +132,9 @@ export interface Reporter {
   }): void;
   /** So many further variants will be run: a dry run found them, or another round begins. */
   onDiscovery?(found: { variants: number }): void;
+  /** A variant begins; several run side by side. */
   onVariantStart?(variant: { id: string }): void;
+  /** A variant has its verdict, or was skipped. */
   onVariantEnd?(result: VariantResult): void;
   /** May write files; the run waits for it. */
   onEnd?(result: RunResult, out: string): Promise<void> | void;

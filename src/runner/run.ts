@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { CONTRACT_VERSION, type ContractLevel } from '../contract/index.js';
 import { host } from '../os/index.js';
+import { DEFAULT_PROFILE } from '../peer/index.js';
 import { type AccelChoice, haltBios, identify, type QemuFacts, type QemuIdentity, Workspace } from '../qemu/index.js';
 import type { Ms } from '../timeline/index.js';
 import { type Environment, execute, type Job, resultOf, skipped, TIMELINES } from './execute.js';
@@ -24,6 +25,7 @@ export function defaultJobs(): number {
   return JOBS_PER_CORE * availableParallelism();
 }
 
+/** What is run, on what, and who is told; what is left out is as the command line has it. */
 export interface RunOptions {
   variants: readonly Variant[];
   /** Which of the variants that dry runs discover are run; without it all. */
@@ -35,13 +37,16 @@ export interface RunOptions {
   identity?: QemuIdentity;
   /** What is known to fail; without it every failure counts. */
   expectations?: Expectations | undefined;
-  /** Name of the profile for cases that do not ask for one. */
-  profile: string;
-  accel: AccelChoice;
-  jobs: number;
-  repeat: number;
-  /** Requirements from this level up fail a variant. */
-  level: ContractLevel;
+  /** Name of the profile for cases that do not ask for one; DEFAULT_PROFILE. */
+  profile?: string;
+  /** `auto` */
+  accel?: AccelChoice;
+  /** Variants side by side; defaultJobs(). */
+  jobs?: number;
+  /** Once. */
+  repeat?: number;
+  /** Requirements from this level up fail a variant; `must`. */
+  level?: ContractLevel;
   /** Ends the run at the first failure that is not expected. */
   failFast?: boolean;
   /** Runs everything again and again, until a failure that is not expected or the end of `maxTimeMs`. */
@@ -50,17 +55,20 @@ export interface RunOptions {
   maxTimeMs?: Ms | undefined;
   /** Existing or creatable folder for timelines and reports. */
   out: string;
-  reporters: readonly Reporter[];
+  reporters?: readonly Reporter[];
   /** Ends the run early: running variants are cut short and not reported, reports are written. */
-  signal: AbortSignal;
-  selection: RunResult['selection'];
+  signal?: AbortSignal;
+  /** What the result says was selected; the variants by their ids. */
+  selection?: RunResult['selection'];
+  /** The program that runs them. */
   tester: RunResult['tester'];
-  /** The command that runs a variant again. */
-  reproduce(variant: Variant): string;
+  /** The command that runs a variant again; `vhost-reconnect run ID`. */
+  reproduce?(variant: Variant): string;
 }
 
 /** Runs the variants and tells the reporters. @throws what is a bug of the tester or trouble with the output folder */
-export async function run(options: RunOptions): Promise<RunResult> {
+export async function run(given: RunOptions): Promise<RunResult> {
+  const options = withDefaults(given);
   const { facts, out, reporters, signal, selection, tester } = options;
   const startedAt = new Date();
   const enough = new AbortController();
@@ -167,6 +175,32 @@ export async function run(options: RunOptions): Promise<RunResult> {
   };
   for (const reporter of reporters) await reporter.onEnd?.(result, out);
   return result;
+}
+
+function withDefaults(given: RunOptions) {
+  const options = {
+    profile: DEFAULT_PROFILE,
+    accel: 'auto' as const,
+    jobs: defaultJobs(),
+    repeat: 1,
+    level: 'must' as const,
+    reporters: [],
+    signal: new AbortController().signal,
+    reproduce: ({ id }: Variant) => `vhost-reconnect run '${id}'`,
+    ...given,
+  };
+  const { variants, profile, repeat, jobs, level } = options;
+  const selection: RunResult['selection'] = {
+    selectors: variants.map(({ id }) => id),
+    roles: [...new Set(variants.map(({ role }) => role))],
+    machines: [...new Set(variants.map(({ machine }) => machine))],
+    profiles: [profile],
+    repeat,
+    jobs,
+    selection: 'full',
+    level,
+  };
+  return { selection, ...options };
 }
 
 interface PlannedJob extends Job {

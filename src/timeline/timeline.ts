@@ -1,7 +1,7 @@
 import type { Event, EventOf, EventType, Ms, RunBegin } from './events.js';
 
 /** The types of events that happen on a session. */
-type SessionEventType = { [T in EventType]: EventOf<T> extends { session: number } ? T : never }[EventType];
+export type SessionEventType = { [T in EventType]: EventOf<T> extends { session: number } ? T : never }[EventType];
 
 /** A finished (or stored) list of events with the queries that judges share. Immutable. */
 export class Timeline {
