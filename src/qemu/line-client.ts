@@ -48,6 +48,12 @@ export abstract class LineClient<Answer> {
     this.#socket.destroy();
   }
 
+  /** Closes the connection after the beginning of a line; what is unanswered rejects. */
+  breakOff(beginning: string): void {
+    this.#fail('the connection was broken off');
+    this.#socket.end(beginning);
+  }
+
   /**
    * Called with each line received, without its end. Calls answer() or refuse() unless the line is asynchronous.
    * @throws QemuError to give the connection up; anything else is a bug and not caught.
