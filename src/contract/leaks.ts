@@ -34,11 +34,13 @@ interface Level {
   seq: number;
 }
 
-/** Whether a client of the second monitor was connected, or QEMU may not have noticed yet that it is not. */
+/** Whether a client of the second monitor was connected, or QEMU, which may have been busy, has not noticed yet that it is not. */
 const monitored = (t: Timeline, at: Ms): boolean =>
   t.all('monitor.open').some((open) => {
-    const to = t.first('monitor.close', ({ client }) => client === open.client, open.seq)?.t ?? Infinity;
-    return at >= open.t && at <= to + NOTICE_MS;
+    const close = t.first('monitor.close', ({ client }) => client === open.client, open.seq);
+    const beat = close && t.first('qmp.heartbeat', ({ sent }) => sent >= close.t, close.seq);
+    if (!beat) return at >= open.t;
+    return at >= open.t && at - beat.t <= NOTICE_MS + t.starved(beat.t, at);
   });
 
 /** Levels per session: from its first settled sample until its rings stop, at the latest with its end. */

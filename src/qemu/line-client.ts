@@ -48,10 +48,12 @@ export abstract class LineClient<Answer> {
     this.#socket.destroy();
   }
 
-  /** Closes the connection after the beginning of a line; what is unanswered rejects. */
+  /** Closes the connection when everything sent, and then the beginning of a line, is on its way; what is unanswered rejects. */
   breakOff(beginning: string): void {
+    const last = this.#outgoing + beginning;
+    this.#outgoing = '';
     this.#fail('the connection was broken off');
-    this.#socket.end(beginning);
+    this.#socket.end(last, () => this.#socket.destroy());
   }
 
   /**
@@ -87,6 +89,8 @@ export abstract class LineClient<Answer> {
   }
 
   #receive(text: string): void {
+    // What comes until a connection that was broken off is gone answers nobody.
+    if (this.#lost) return;
     // Only the new text can hold the end of an unfinished line; looking through a long one again would be quadratic.
     let from = this.#incoming.length;
     this.#incoming += text;

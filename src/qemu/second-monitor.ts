@@ -43,11 +43,15 @@ export class SecondMonitor extends LineClient<Json> {
     }
   }
 
-  /** Leaves, whether it has its answers or not; in the middle of a command's line, if so wanted. */
-  leave(how: 'whole' | 'half' = 'whole'): void {
+  /**
+   * Leaves, whether it has its answers or not: what it asked is sent all the same. `half`: in the middle of a command's line.
+   * @returns whether it was there still
+   */
+  leave(how: 'whole' | 'half' = 'whole'): boolean {
+    const { connected } = this;
     this.#left ??= how;
-    if (how === 'half') this.breakOff(HALF);
-    else this.close();
+    if (connected) this.breakOff(how === 'half' ? HALF : '');
+    return connected;
   }
 
   protected override onLine(line: string): void {

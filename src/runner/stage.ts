@@ -259,6 +259,7 @@ export class VariantStage implements Stage {
     } finally {
       // First, or it would redial a QEMU that is being killed.
       await this.peer.close();
+      this.#second?.leave();
       await this.#qemu?.kill();
       clearInterval(this.#timer);
       this.#heartbeat?.stop();
@@ -266,7 +267,6 @@ export class VariantStage implements Stage {
       this.#driver?.close();
       await this.#qemu?.dispose();
       this.#migration?.dispose();
-      this.#second?.close();
       this.recorder.record({ type: 'run.end' });
     }
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { StepFailed } from '../stage.js';
 import type { Verb } from './verb.js';
 
 const actions = ['connect', 'command', 'leave', 'break-off'] as const;
@@ -17,6 +18,7 @@ export const monitor: Verb<(typeof actions)[number]> = {
     } else if (action === 'command') {
       for (const command of ['query-status', 'query-chardev'])
         stage.begin(`${command} at the second monitor`, stage.monitor.ask(command));
-    } else stage.monitor.leave(action === 'leave' ? 'whole' : 'half');
+    } else if (!stage.monitor.leave(action === 'leave' ? 'whole' : 'half'))
+      throw new StepFailed('nobody is at the second monitor any more');
   },
 };

@@ -68,6 +68,8 @@ export interface Behaviour {
   refusesInsufficient: boolean;
   /** Whether the monitor answers at this time. */
   answersMonitor(twin: Twin): boolean;
+  /** Whether a second monitor answers, beyond its greeting. */
+  answersSecondMonitor: boolean;
   /** Whether a second monitor is told events. */
   tellsSecondMonitor: boolean;
   /** What the monitor says of the chardev. */
@@ -119,6 +121,7 @@ export const wellBehaved: Behaviour = {
   answersRequests: true,
   refusesInsufficient: true,
   answersMonitor: () => true,
+  answersSecondMonitor: true,
   tellsSecondMonitor: true,
   reportsConnected: (twin) => twin.connected,
   announces: (event) => [event],

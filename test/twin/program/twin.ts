@@ -199,7 +199,7 @@ export class Twin {
       this.#second.add(qmp);
       line.onClose(() => this.#second.delete(qmp));
       qmp.greet();
-      line.onLine((text) => this.soon(() => qmp.execute(text)));
+      if (this.#behaviour.answersSecondMonitor) line.onLine((text) => this.soon(() => qmp.execute(text)));
     });
     server.listen(path);
     await once(server, 'listening');
