@@ -143,6 +143,11 @@ export class Twin {
     this.#tell('RESET', { guest: false, reason: 'host-qmp-system-reset' });
   }
 
+  /** Presses the power button, of which only management hears: there is no guest to power down. */
+  powerDown(): void {
+    this.#tell('POWERDOWN');
+  }
+
   async setLink(up: boolean): Promise<void> {
     this.#device?.setLink(up);
     await this.#device?.setBackend(up && this.connected);
