@@ -46,6 +46,10 @@ function text(event: Event): string {
       return `${event.decoy ? 'decoy' : 'peer'} listens`;
     case 'peer.unlisten':
       return `${event.decoy ? 'decoy' : 'peer'} stops listening, path ${event.removed ? 'removed' : 'stays'}`;
+    case 'peer.deaf':
+      return `peer accepts no connection${event.full ? ', and its backlog is full' : ''}`;
+    case 'peer.accepts':
+      return 'peer accepts connections again';
     case 'peer.dial':
       return `peer dials for session ${event.session}`;
     case 'peer.dial-failed':

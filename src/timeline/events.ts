@@ -112,6 +112,22 @@ export interface PeerUnlisten {
   decoy?: true;
 }
 
+/**
+ * The peer listens on, but accepts nothing: a dial waits in the backlog of its socket, where QEMU takes itself for connected;
+ * `full`: there is no room, and whoever dials waits for some (client role).
+ */
+export interface PeerDeaf {
+  type: 'peer.deaf';
+  path: string;
+  full?: true;
+}
+
+/** It accepts again. */
+export interface PeerAccepts {
+  type: 'peer.accepts';
+  path: string;
+}
+
 /** The peer dials QEMU's socket (server role). `session` is the number the session gets if it succeeds. */
 export interface PeerDial {
   type: 'peer.dial';
@@ -682,6 +698,8 @@ export type EventBody =
   | Trouble
   | PeerListen
   | PeerUnlisten
+  | PeerDeaf
+  | PeerAccepts
   | PeerDial
   | PeerDialFailed
   | DecoyAccept
