@@ -4,7 +4,7 @@ import { type Break, broken, counted, hold, judged, ms, notApplicable } from './
 import { withoutChardev } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { closedLate, type Loss, losses, sessionViews } from './sessions.js';
-import { deafness, horizon, outside, perTimeline, type Span, shortages, spent, uncovered } from './timing.js';
+import { hangs, horizon, outside, perTimeline, type Span, shortages, spent, uncovered } from './timing.js';
 
 /** Timers of QEMU and the tester's clock round differently; measured 1000-1010 ms for 1000. */
 const EARLY_MS = 20;
@@ -44,7 +44,7 @@ function listenedIn(t: Timeline, span: Span): Span[] {
   const parts: Span[] = [];
   for (let i = firstIndex(all, ({ to }) => to > span.from); i < all.length && all[i]!.from < span.to; i++)
     parts.push({ from: Math.max(all[i]!.from, span.from), to: Math.min(all[i]!.to, span.to) });
-  const kept = [...shortages(t), ...withoutChardev(t), ...deafness(t)];
+  const kept = [...shortages(t), ...withoutChardev(t), ...hangs(t)];
   return parts.flatMap((part) => uncovered(part, kept)).filter((part) => part.to > part.from);
 }
 

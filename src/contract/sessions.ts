@@ -3,7 +3,7 @@ import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '
 import { atLeast, bigIn, contextOf, numberIn } from './body.js';
 import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
 import { adding } from './removal.js';
-import { deafness, horizon, merged, outside, perTimeline, type Span, shortages, spent } from './timing.js';
+import { hangs, horizon, merged, outside, perTimeline, type Span, shortages, spent } from './timing.js';
 
 /** One session with its messages. */
 export interface SessionView extends SessionSpan {
@@ -165,7 +165,7 @@ export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionV
  * for connected and waits for an answer; nobody sees from when on.
  */
 const owedSpans = perTimeline((t: Timeline): readonly Span[] =>
-  merged([...owed(t), ...adding(t), ...deafness(t).filter(({ full }) => !full)]),
+  merged([...owed(t), ...adding(t), ...hangs(t).filter(({ full }) => !full)]),
 );
 
 /** How long a wait of QEMU's took, less what the machine took and the time in which a peer kept QEMU waiting. */

@@ -73,8 +73,8 @@ export const shortages = perTimeline((t: Timeline): readonly Span[] => {
 });
 
 /** When the peer listened and accepted nothing (client role), in order; `full`: nobody got into its backlog either. */
-export const deafness = perTimeline((t: Timeline): readonly (Span & { full: boolean })[] =>
-  t.all('peer.deaf').map(({ t: from, seq, full = false }) => {
+export const hangs = perTimeline((t: Timeline): readonly (Span & { full: boolean })[] =>
+  t.all('peer.hung').map(({ t: from, seq, full = false }) => {
     const ends = [t.first('peer.accepts', () => true, seq), t.first('peer.unlisten', ({ decoy }) => !decoy, seq)];
     return { from, to: Math.min(...ends.map((end) => end?.t ?? Infinity)), full };
   }),

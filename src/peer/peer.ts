@@ -19,7 +19,7 @@ export type PathFate =
   /** The listener stays; only the connection drops. */
   | 'listening'
   /** It stays and accepts nothing, as of a process that hangs: who dials waits in the backlog, and does not know. */
-  | 'deaf'
+  | 'hung'
   /** Nor has its backlog room: who dials waits for that, or gets EAGAIN. */
   | 'full';
 
@@ -45,7 +45,7 @@ export interface PeerOptions {
 const REDIAL_TICK_MS = 1000;
 
 /** Room for who dials a listener that accepts nothing. */
-const DEAF_BACKLOG = 128;
+const HUNG_BACKLOG = 128;
 /** The backlog of a listener that is filled, and more dials than it can take: the kernel lets one more in than it says. */
 const FILLED_BACKLOG = 1;
 const FILL_LIMIT = 8;
@@ -72,7 +72,7 @@ export class Peer {
   /** The same, once it listens. */
   #listening: Listener | undefined;
   /** While the listener accepts nothing: what fills its backlog. */
-  #deaf: { fill: FdSocket[] } | undefined;
+  #hung: { fill: FdSocket[] } | undefined;
   /** Connections of ours, to be accepted before any other, that did nothing but fill the backlog. */
   #fills = 0;
   #cut: CutWatch | undefined;
@@ -122,14 +122,14 @@ export class Peer {
 
   /**
    * Leaves. Resolves when the session is closed and the path is as asked.
-   * @throws PeerError for a path that is to be deaf: ERR_NO_LISTENER, ERR_NO_SESSION
+   * @throws PeerError for a path that is to hang: ERR_NO_LISTENER, ERR_NO_SESSION
    */
   async leave(how: Leave, path: PathFate = 'keep'): Promise<void> {
     this.#absent();
     // A fault is of one arrival: a listener that stays may be dialled before the next.
     this.#fault = {};
     await this.#dialling;
-    if (path === 'deaf' || path === 'full') await this.#deafen(path === 'full');
+    if (path === 'hung' || path === 'full') await this.#hang(path === 'full');
     else if (path !== 'listening') await this.#unlisten(path === 'remove');
     const session = this.#session;
     if (how === 'close' && session) this.#drain(session);
@@ -248,7 +248,7 @@ export class Peer {
   async #listen(): Promise<void> {
     if (this.#listener !== undefined) {
       const listener = await this.#listener;
-      if (this.#deaf) this.#accepts(listener, this.#deaf.fill);
+      if (this.#hung) this.#accepts(listener, this.#hung.fill);
       return;
     }
     const { path, recorder } = this.#o;
@@ -263,22 +263,22 @@ export class Peer {
   }
 
   /** While QEMU is connected, so that it does not dial before the backlog is full. */
-  async #deafen(full: boolean): Promise<void> {
+  async #hang(full: boolean): Promise<void> {
     const listener = this.#listening;
-    if (!listener || this.#deaf)
+    if (!listener || this.#hung)
       throw new PeerError('ERR_NO_LISTENER', 'no listener that accepts', 'this is for a QEMU that dials');
     if (!this.#session) throw new PeerError('ERR_NO_SESSION', 'no session to leave', 'await ready first');
     const { path, recorder } = this.#o;
     const fill: FdSocket[] = [];
-    this.#deaf = { fill };
-    listener.pause(full ? FILLED_BACKLOG : DEAF_BACKLOG);
+    this.#hung = { fill };
+    listener.pause(full ? FILLED_BACKLOG : HUNG_BACKLOG);
     if (full) await fillBacklog(path, fill);
-    recorder.record({ type: 'peer.deaf', path, ...(full ? { full } : {}) });
+    recorder.record({ type: 'peer.hung', path, ...(full ? { full } : {}) });
   }
 
   /** Whoever waits is served now. */
   #accepts(listener: Listener, fill: readonly FdSocket[]): void {
-    this.#deaf = undefined;
+    this.#hung = undefined;
     this.#fills = fill.length;
     for (const socket of fill) socket.close();
     const { path, recorder } = this.#o;
@@ -298,8 +298,8 @@ export class Peer {
     const listening = this.#listening;
     this.#listener = undefined;
     this.#listening = undefined;
-    for (const socket of this.#deaf?.fill ?? []) socket.close();
-    this.#deaf = undefined;
+    for (const socket of this.#hung?.fill ?? []) socket.close();
+    this.#hung = undefined;
     this.#fills = 0;
     void listening?.close();
     return listening !== undefined;

@@ -46,7 +46,7 @@ function text(event: Event): string {
       return `${event.decoy ? 'decoy' : 'peer'} listens`;
     case 'peer.unlisten':
       return `${event.decoy ? 'decoy' : 'peer'} stops listening, path ${event.removed ? 'removed' : 'stays'}`;
-    case 'peer.deaf':
+    case 'peer.hung':
       return `peer accepts no connection${event.full ? ', and its backlog is full' : ''}`;
     case 'peer.accepts':
       return 'peer accepts connections again';

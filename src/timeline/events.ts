@@ -116,8 +116,8 @@ export interface PeerUnlisten {
  * The peer listens on, but accepts nothing: a dial waits in the backlog of its socket, where QEMU takes itself for connected;
  * `full`: there is no room, and whoever dials waits for some (client role).
  */
-export interface PeerDeaf {
-  type: 'peer.deaf';
+export interface PeerHung {
+  type: 'peer.hung';
   path: string;
   full?: true;
 }
@@ -698,7 +698,7 @@ export type EventBody =
   | Trouble
   | PeerListen
   | PeerUnlisten
-  | PeerDeaf
+  | PeerHung
   | PeerAccepts
   | PeerDial
   | PeerDialFailed

@@ -80,7 +80,7 @@ function lookOf(event: Event): EventLook {
       return 'open';
     case 'session.close':
     case 'peer.unlisten':
-    case 'peer.deaf':
+    case 'peer.hung':
     case 'ring.stop':
     case 'driver.reset':
     case 'wire.backend-close':
