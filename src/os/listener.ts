@@ -54,41 +54,44 @@ export async function listenUnix(
 ): Promise<Listener> {
   checkPath(path, 'bind');
   if (replace && lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
-  const fd = unixSocket();
+  let fd = unixSocket();
   try {
     bind(fd, path);
   } catch (error) {
     closeFd(fd);
     throw error;
   }
-  // Node closes the descriptor that it listens on with its server: it gets a copy, so that the socket outlives a pause.
   const serve = (): Server => {
     const server = createServer({ pauseOnConnect: true }, (socket) => onConnection(FdSocket.adopt(socket)));
-    return server.listen({ fd: dupFd(fd) }, backlog);
+    return server.listen({ fd }, backlog);
   };
+  // It owns the descriptor, and closes it at once with itself; its own callback would wait for the end of all connections.
   let server: Server | undefined = serve();
   await once(server, 'listening');
   let open = true;
-  const pause = () => {
-    // The copy is closed at once; node's own callback would wait for the end of all connections.
-    server?.close();
-    server = undefined;
+  const needsOpen = () => {
+    if (!open) throw new OsError('EBADF', 'listen', path);
   };
   return {
     path,
     pause(room) {
-      if (!open) throw new OsError('EBADF', 'listen', path);
-      pause();
+      needsOpen();
+      if (server) {
+        fd = dupFd(fd);
+        server.close();
+        server = undefined;
+      }
       must(libc.listen(fd, room), 'listen', path);
     },
     resume() {
-      if (!open) throw new OsError('EBADF', 'listen', path);
+      needsOpen();
       server ??= serve();
     },
     async close() {
-      pause();
-      if (open) closeFd(fd);
+      if (!open) return;
       open = false;
+      if (server) server.close();
+      else closeFd(fd);
     },
   };
 }
