@@ -152,7 +152,7 @@ export const setting = z.strictObject({
         .refine(...unique)
         .default([])
         .describe(
-          'What the machine has besides (q35 and pc): memory = room for a DIMM, and 64 MiB by the name of `more` to make one ' +
+          'What the machine has besides: monitor = a second monitor; on q35 and pc, memory = room for a DIMM, and 64 MiB by the name of `more` to make one ' +
             'of; balloon = a virtio-balloon; removable = a bus of which the network device, by the name of `nic`, can be removed',
         ),
     })

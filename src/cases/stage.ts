@@ -1,6 +1,6 @@
 import type { StartChoice } from '../driver/index.js';
 import type { Cut, Peer } from '../peer/index.js';
-import type { Pluggable } from '../qemu/index.js';
+import type { Pluggable, SecondMonitor } from '../qemu/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import type { Variant } from './types.js';
 
@@ -89,6 +89,10 @@ export interface Stage {
   begin(what: string, work: Promise<unknown>): void;
   /** Waits for the end of all that was begun. @throws what it threw */
   finishBegun(): Promise<void>;
+  /** A management client dials QEMU's second monitor. @throws StepFailed when there is none, or has one */
+  connectMonitor(): void;
+  /** That client. @throws StepFailed when there was none */
+  readonly monitor: Pick<SecondMonitor, 'ask' | 'leave'>;
   /** Sends QMP quit without waiting for the end. */
   sendQuit(): void;
   /** Has QEMU migrate; resolves when it has accepted or refused to. @throws StepFailed while another migration runs */

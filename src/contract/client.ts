@@ -4,7 +4,7 @@ import { type Break, broken, counted, hold, judged, ms, notApplicable } from './
 import { withoutChardev } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { closedLate, type Loss, losses, sessionViews } from './sessions.js';
-import { horizon, outside, perTimeline, type Span, shortages, spent, uncovered } from './timing.js';
+import { hangs, horizon, outside, perTimeline, type Span, shortages, spent, uncovered } from './timing.js';
 
 /** Timers of QEMU and the tester's clock round differently; measured 1000-1010 ms for 1000. */
 const EARLY_MS = 20;
@@ -38,13 +38,13 @@ const listening = perTimeline((t: Timeline): readonly Span[] =>
     .map((listen) => ({ from: listen.t, to: t.first('peer.unlisten', (e) => !e.decoy, listen.seq)?.t ?? t.end })),
 );
 
-/** The parts of a span in which a dial could succeed: the peer listened, and QEMU had a chardev, and descriptors to be had. */
+/** The parts of a span in which a dial could succeed: the peer listened and accepted, and QEMU had a chardev, and descriptors to be had. */
 function listenedIn(t: Timeline, span: Span): Span[] {
   const all = listening(t);
   const parts: Span[] = [];
   for (let i = firstIndex(all, ({ to }) => to > span.from); i < all.length && all[i]!.from < span.to; i++)
     parts.push({ from: Math.max(all[i]!.from, span.from), to: Math.min(all[i]!.to, span.to) });
-  const kept = [...shortages(t), ...withoutChardev(t)];
+  const kept = [...shortages(t), ...withoutChardev(t), ...hangs(t)];
   return parts.flatMap((part) => uncovered(part, kept)).filter((part) => part.to > part.from);
 }
 

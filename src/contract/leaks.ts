@@ -34,10 +34,21 @@ interface Level {
   seq: number;
 }
 
+/** Whether a client of the second monitor was connected, or QEMU, which may have been busy, has not noticed yet that it is not. */
+const monitored = (t: Timeline, at: Ms): boolean =>
+  t.all('monitor.open').some((open) => {
+    const close = t.first('monitor.close', ({ client }) => client === open.client, open.seq);
+    const beat = close && t.first('qmp.heartbeat', ({ sent }) => sent >= close.t, close.seq);
+    if (!beat) return at >= open.t;
+    return at >= open.t && at - beat.t <= NOTICE_MS + t.starved(beat.t, at);
+  });
+
 /** Levels per session: from its first settled sample until its rings stop, at the latest with its end. */
 function levels(t: Timeline): Level[] {
-  // A migration has a log, a stream and threads of its own.
-  const samples = t.all('proc.sample').filter((sample) => !migratingIn(t, { from: sample.t, to: sample.t }));
+  // A migration has a log, a stream and threads of its own, and a client of the second monitor its connection.
+  const samples = t
+    .all('proc.sample')
+    .filter((sample) => !migratingIn(t, { from: sample.t, to: sample.t }) && !monitored(t, sample.t));
   const end = horizon(t).t;
   return servedSessions(t).flatMap((view) => {
     const running = allRunning(t, view);

@@ -7,7 +7,7 @@ import { beats, stalls } from './stalls.js';
 import { horizon, START_MS } from './timing.js';
 
 /** QMP is served by the same main loop as the chardev; an idle one answers in well under a millisecond. */
-const QMP_ANSWER_MS = 1000;
+export const QMP_ANSWER_MS = 1000;
 
 /** From `quit` to the exit. Measured 3-6 ms; the slowest fixed defect of this kind took seconds (defect:finalize-listener-use-after-free). */
 export const QUIT_EXIT_MS = 5000;

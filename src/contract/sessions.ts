@@ -3,7 +3,7 @@ import { bit, FLAG_NEED_REPLY, specById, VHOST_USER_F_PROTOCOL_FEATURES } from '
 import { atLeast, bigIn, contextOf, numberIn } from './body.js';
 import { followHandshake, type Handshake, handshakeScript } from './handshake-script.js';
 import { adding } from './removal.js';
-import { horizon, merged, outside, perTimeline, type Span, shortages, spent } from './timing.js';
+import { hangs, horizon, merged, outside, perTimeline, type Span, shortages, spent } from './timing.js';
 
 /** One session with its messages. */
 export interface SessionView extends SessionSpan {
@@ -160,8 +160,13 @@ export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionV
     .sort((a, b) => a.from - b.from),
 );
 
-/** When QEMU could do nothing but wait for a peer. */
-const owedSpans = perTimeline((t: Timeline): readonly Span[] => merged([...owed(t), ...adding(t)]));
+/**
+ * When QEMU could do nothing but wait for a peer. One that does not accept may have QEMU in its backlog, which then takes itself
+ * for connected and waits for an answer; nobody sees from when on.
+ */
+const owedSpans = perTimeline((t: Timeline): readonly Span[] =>
+  merged([...owed(t), ...adding(t), ...hangs(t).filter(({ full }) => !full)]),
+);
 
 /** How long a wait of QEMU's took, less what the machine took and the time in which a peer kept QEMU waiting. */
 export function unowed(t: Timeline, from: Ms, to: Ms): Ms {

@@ -72,6 +72,14 @@ export const shortages = perTimeline((t: Timeline): readonly Span[] => {
   );
 });
 
+/** When the peer listened and accepted nothing (client role), in order; `full`: nobody got into its backlog either. */
+export const hangs = perTimeline((t: Timeline): readonly (Span & { full: boolean })[] =>
+  t.all('peer.hung').map(({ t: from, seq, full = false }) => {
+    const ends = [t.first('peer.accepts', () => true, seq), t.first('peer.unlisten', ({ decoy }) => !decoy, seq)];
+    return { from, to: Math.min(...ends.map((end) => end?.t ?? Infinity)), full };
+  }),
+);
+
 /** The parts of `span` that none of the covers overlaps, which are merged(): found by halving, as they may be many. */
 export function outside(span: Span, covers: readonly Span[]): Span[] {
   const first = firstIndex(covers, (cover) => cover.to > span.from);

@@ -39,6 +39,7 @@ export const libc = {
     'int socketpair(int, int, int, uint64_t)',
   ),
   bind: declare<(fd: number, address: Address, length: number) => number>('int bind(int, uint64_t, uint32_t)'),
+  listen: declare<(fd: number, backlog: number) => number>('int listen(int, int)'),
   getsockopt: declare<(fd: number, level: number, name: number, value: Address, length: Address) => number>(
     'int getsockopt(int, int, int, uint64_t, uint64_t)',
   ),

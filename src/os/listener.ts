@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { lstatSync, unlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { closeFd, unixSocket } from './descriptor.js';
+import { createServer, type Server } from 'node:net';
+import { closeFd, dupFd, unixSocket } from './descriptor.js';
+import { OsError } from './error.js';
 import { libc, must, NativeBuffer } from './libc.js';
 import { checkPath } from './path.js';
 import { FdSocket } from './socket.js';
@@ -16,6 +17,14 @@ const address = new NativeBuffer(110);
 /** A listening socket. */
 export interface Listener {
   readonly path: string;
+  /**
+   * Takes no connection from its backlog any more, which from now on has room for `backlog` and one more. The path and what
+   * waits there stay.
+   * @throws OsError EBADF: it is closed
+   */
+  pause(backlog: number): void;
+  /** Takes connections again, those first that have waited longest, with the backlog that it had at first. @throws OsError EBADF */
+  resume(): void;
   /**
    * Stops listening; established connections live on, connections in the backlog are reset. The path stays behind as a
    * stale socket file: a dial gets ECONNREFUSED, ENOENT once the caller has unlinked it.
@@ -45,21 +54,45 @@ export async function listenUnix(
 ): Promise<Listener> {
   checkPath(path, 'bind');
   if (replace && lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
-  const fd = unixSocket();
+  let fd = unixSocket();
   try {
     bind(fd, path);
   } catch (error) {
     closeFd(fd);
     throw error;
   }
-  const server = createServer({ pauseOnConnect: true }, (socket) => onConnection(FdSocket.adopt(socket)));
-  const listening = once(server, 'listening');
-  server.listen({ fd }, backlog);
-  await listening;
+  const serve = (): Server => {
+    const server = createServer({ pauseOnConnect: true }, (socket) => onConnection(FdSocket.adopt(socket)));
+    return server.listen({ fd }, backlog);
+  };
+  // It owns the descriptor, and closes it at once with itself; its own callback would wait for the end of all connections.
+  let server: Server | undefined = serve();
+  await once(server, 'listening');
+  let open = true;
+  const needsOpen = () => {
+    if (!open) throw new OsError('EBADF', 'listen', path);
+  };
   return {
     path,
-    // The descriptor is closed at once; node's own callback would wait for the end of all connections.
-    close: async () => void server.close(),
+    pause(room) {
+      needsOpen();
+      if (server) {
+        fd = dupFd(fd);
+        server.close();
+        server = undefined;
+      }
+      must(libc.listen(fd, room), 'listen', path);
+    },
+    resume() {
+      needsOpen();
+      server ??= serve();
+    },
+    async close() {
+      if (!open) return;
+      open = false;
+      if (server) server.close();
+      else closeFd(fd);
+    },
   };
 }
 

@@ -6,6 +6,8 @@ export type PeerErrorCode =
   | 'ERR_NOT_OFFERED'
   | 'ERR_PROTOCOL'
   | 'ERR_NO_SESSION'
+  | 'ERR_NO_LISTENER'
+  | 'ERR_BACKLOG'
   | 'ERR_NO_CHANNEL'
   | 'ERR_NOTHING_HELD'
   | 'ERR_CUT';

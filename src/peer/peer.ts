@@ -17,7 +17,11 @@ export type PathFate =
   /** It is unlinked (ENOENT) and made anew on return, as after an orderly exit. */
   | 'remove'
   /** The listener stays; only the connection drops. */
-  | 'listening';
+  | 'listening'
+  /** It stays and accepts nothing, as of a process that hangs: who dials waits in the backlog, and does not know. */
+  | 'hung'
+  /** Nor has its backlog room: who dials waits for that, or gets EAGAIN. */
+  | 'full';
 
 /** What comes back; what it does not say stays as it was. */
 export interface Back {
@@ -41,6 +45,12 @@ export interface PeerOptions {
 /** DPDK's reconnect thread (lib/vhost/socket.c, vhost_user_client_reconnect) sleeps one second between rounds. */
 const REDIAL_TICK_MS = 1000;
 
+/** Room for who dials a listener that accepts nothing. */
+const HUNG_BACKLOG = 128;
+/** The backlog of a listener that is filled, and more dials than it can take: the kernel lets one more in than it says. */
+const FILLED_BACKLOG = 1;
+const FILL_LIMIT = 8;
+
 /** Node's timers count whole milliseconds and fire up to this early; the same tick must not be taken twice. */
 const TIMER_EARLY_MS = 2;
 
@@ -62,6 +72,10 @@ export class Peer {
   #listener: Promise<Listener> | undefined;
   /** The same, once it listens. */
   #listening: Listener | undefined;
+  /** While the listener accepts nothing: what fills its backlog. */
+  #hung: { fill: FdSocket[] } | undefined;
+  /** Connections of ours, to be accepted before any other, that did nothing but fill the backlog. */
+  #fills = 0;
   #cut: CutWatch | undefined;
   #written: WrittenPages | undefined;
   #sessions = 0;
@@ -107,13 +121,17 @@ export class Peer {
     await arrived;
   }
 
-  /** Leaves. Resolves when the session is closed and the path is as asked. */
+  /**
+   * Leaves. Resolves when the session is closed and the path is as asked.
+   * @throws PeerError for a path that is to hang: ERR_NO_LISTENER, ERR_NO_SESSION
+   */
   async leave(how: Leave, path: PathFate = 'keep'): Promise<void> {
     this.#absent();
     // A fault is of one arrival: a listener that stays may be dialled before the next.
     this.#fault = {};
     await this.#dialling;
-    if (path !== 'listening') await this.#unlisten(path === 'remove');
+    if (path === 'hung' || path === 'full') await this.#hang(path === 'full');
+    else if (path !== 'listening') await this.#unlisten(path === 'remove');
     const session = this.#session;
     if (how === 'close' && session) this.#drain(session);
     session?.leave(how);
@@ -230,7 +248,8 @@ export class Peer {
 
   async #listen(): Promise<void> {
     if (this.#listener !== undefined) {
-      await this.#listener;
+      const listener = await this.#listener;
+      if (this.#hung) this.#accepts(listener, this.#hung.fill);
       return;
     }
     const { path, recorder } = this.#o;
@@ -242,6 +261,30 @@ export class Peer {
       throw error;
     }
     recorder.record({ type: 'peer.listen', path });
+  }
+
+  /** While QEMU is connected, so that it does not dial before the backlog is full. */
+  async #hang(full: boolean): Promise<void> {
+    const listener = this.#listening;
+    if (!listener || this.#hung)
+      throw new PeerError('ERR_NO_LISTENER', 'no listener that accepts', 'this is for a QEMU that dials');
+    if (!this.#session) throw new PeerError('ERR_NO_SESSION', 'no session to leave', 'await ready first');
+    const { path, recorder } = this.#o;
+    const fill: FdSocket[] = [];
+    this.#hung = { fill };
+    listener.pause(full ? FILLED_BACKLOG : HUNG_BACKLOG);
+    if (full) await fillBacklog(path, fill);
+    recorder.record({ type: 'peer.hung', path, ...(full ? { full } : {}) });
+  }
+
+  /** Whoever waits is served now. */
+  #accepts(listener: Listener, fill: readonly FdSocket[]): void {
+    this.#hung = undefined;
+    this.#fills = fill.length;
+    for (const socket of fill) socket.close();
+    const { path, recorder } = this.#o;
+    recorder.record({ type: 'peer.accepts', path });
+    listener.resume();
   }
 
   async #unlisten(remove: boolean): Promise<void> {
@@ -256,6 +299,9 @@ export class Peer {
     const listening = this.#listening;
     this.#listener = undefined;
     this.#listening = undefined;
+    for (const socket of this.#hung?.fill ?? []) socket.close();
+    this.#hung = undefined;
+    this.#fills = 0;
     void listening?.close();
     return listening !== undefined;
   }
@@ -269,6 +315,11 @@ export class Peer {
 
   /** A second connection while one is open is served too, as OVS would, and flagged. */
   #accept(socket: FdSocket): void {
+    if (this.#fills > 0) {
+      this.#fills--;
+      socket.close();
+      return;
+    }
     const extra = this.#session !== undefined;
     const session = this.#open(socket, 'accept', extra);
     if (extra) this.#extras.push(session);
@@ -352,4 +403,17 @@ export class Peer {
     if (refused) this.#tick = setTimeout(() => this.#redial(), REDIAL_TICK_MS);
     else this.#redial();
   }
+}
+
+/** Dials until nobody gets in any more. @throws OsError; PeerError ERR_BACKLOG when there is no end of it */
+async function fillBacklog(path: string, fill: FdSocket[]): Promise<void> {
+  while (fill.length < FILL_LIMIT) {
+    try {
+      fill.push(await FdSocket.dial(path));
+    } catch (error) {
+      if (error instanceof OsError && error.code === 'EAGAIN') return;
+      throw error;
+    }
+  }
+  throw new PeerError('ERR_BACKLOG', `a backlog of ${FILLED_BACKLOG} took ${FILL_LIMIT} connections`);
 }

@@ -19,8 +19,11 @@ export type Pluggable = (typeof pluggables)[number];
 export const machineTypes = ['q35', 'pc', 'microvm'] as const;
 export type MachineType = (typeof machineTypes)[number];
 
-/** What q35 and pc can have besides: room for a DIMM and memory to make one of, a balloon, a network device to remove. */
-export const machineExtras = ['memory', 'balloon', 'removable'] as const;
+/**
+ * What a machine can have besides: a second monitor; and q35 and pc room for a DIMM and memory to make one of, a balloon, a
+ * network device to remove.
+ */
+export const machineExtras = ['memory', 'balloon', 'removable', 'monitor'] as const;
 export type MachineExtra = (typeof machineExtras)[number];
 
 /** `auto`: TCG, or the qtest accelerator where a build has no TCG. */
@@ -50,6 +53,8 @@ export interface CommandLineOptions {
   /** Sockets of ours that QEMU dials at its start. */
   qmpPath: string;
   qtestPath: string;
+  /** Where QEMU listens with its second monitor; needed when it has one. */
+  monitorPath?: string;
   /** A file with haltBios(). */
   biosPath: string;
   /** Arguments put at the end as they are. */
@@ -102,6 +107,7 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...['-device', optionText(nic(options))],
     ...(extras.includes('balloon') ? ['-device', 'virtio-balloon-pci'] : []),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
+    ...(extras.includes('monitor') ? ['-qmp', secondMonitor(options)] : []),
     ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
     // Otherwise every qtest command is echoed on stderr.
     ...['-qtest-log', 'none'],
@@ -145,6 +151,11 @@ function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: 
   const usual = role === 'server' ? { server: 'on', wait: 'off' } : reconnectOption(facts, reconnectMs, given);
   const options = Object.entries({ id: CHARDEV_ID, path: socketPath, ...usual, ...given });
   return ['socket', ...options.map(([name, value]) => `${name}=${quote(value)}`)].join();
+}
+
+function secondMonitor({ monitorPath }: CommandLineOptions): string {
+  if (monitorPath === undefined) throw new TypeError('a second monitor without a path');
+  return `unix:${quote(monitorPath)},server=on,wait=off`;
 }
 
 function netdev({ queuePairs }: CommandLineOptions): Options {

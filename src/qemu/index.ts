@@ -24,4 +24,5 @@ export { type LaunchOptions, launch, type QemuExit, type QemuProcess } from './p
 export { QemuError, type QemuErrorCode } from './qemu-error.js';
 export { QmpClient, QmpError } from './qmp.js';
 export * from './qtest.js';
+export { SecondMonitor } from './second-monitor.js';
 export { type PrivateDir, Workspace } from './workspace.js';

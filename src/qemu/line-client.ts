@@ -48,6 +48,14 @@ export abstract class LineClient<Answer> {
     this.#socket.destroy();
   }
 
+  /** Closes the connection when everything sent, and then the beginning of a line, is on its way; what is unanswered rejects. */
+  breakOff(beginning: string): void {
+    const last = this.#outgoing + beginning;
+    this.#outgoing = '';
+    this.#fail('the connection was broken off');
+    this.#socket.end(last, () => this.#socket.destroy());
+  }
+
   /**
    * Called with each line received, without its end. Calls answer() or refuse() unless the line is asynchronous.
    * @throws QemuError to give the connection up; anything else is a bug and not caught.
@@ -81,6 +89,8 @@ export abstract class LineClient<Answer> {
   }
 
   #receive(text: string): void {
+    // What comes until a connection that was broken off is gone answers nobody.
+    if (this.#lost) return;
     // Only the new text can hold the end of an unfinished line; looking through a long one again would be quadratic.
     let from = this.#incoming.length;
     this.#incoming += text;

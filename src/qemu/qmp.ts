@@ -77,7 +77,7 @@ export class QmpClient extends LineClient<Json> {
   }
 
   protected override onLine(line: string): void {
-    const message = parse(line);
+    const message = parseQmp(line);
     if ('return' in message) this.answer(message.return ?? null);
     else if ('event' in message)
       this.#recorder.record({ type: 'qmp.event', event: String(message.event), data: message.data ?? {} });
@@ -93,7 +93,8 @@ export class QmpClient extends LineClient<Json> {
   }
 }
 
-function parse(line: string): { [key: string]: Json } {
+/** One message of QMP. @throws QemuError ERR_QEMU_PROTOCOL */
+export function parseQmp(line: string): { [key: string]: Json } {
   let message: unknown;
   try {
     message = JSON.parse(line);

@@ -46,6 +46,10 @@ function text(event: Event): string {
       return `${event.decoy ? 'decoy' : 'peer'} listens`;
     case 'peer.unlisten':
       return `${event.decoy ? 'decoy' : 'peer'} stops listening, path ${event.removed ? 'removed' : 'stays'}`;
+    case 'peer.hung':
+      return `peer accepts no connection${event.full ? ', and its backlog is full' : ''}`;
+    case 'peer.accepts':
+      return 'peer accepts connections again';
     case 'peer.dial':
       return `peer dials for session ${event.session}`;
     case 'peer.dial-failed':
@@ -145,6 +149,18 @@ function text(event: Event): string {
       return `QMP ${event.execute} ${event.error ? `fails: ${event.error}` : 'done'} after ${formatMs(event.latency)}`;
     case 'qmp.event':
       return `QMP event ${event.event}${bodyOf(event.data)}`;
+    case 'monitor.open':
+      return `client ${event.client} dials the second monitor`;
+    case 'monitor.command':
+      return `second monitor: ${event.execute}`;
+    case 'monitor.reply':
+      return `second monitor: ${event.error ? `fails: ${event.error}` : 'done'}`;
+    case 'monitor.event':
+      return `second monitor: event ${event.event}${bodyOf(event.data)}`;
+    case 'monitor.close': {
+      const who = event.by === 'client' ? `client ${event.client} leaves` : 'QEMU closes';
+      return `${who}${event.half ? ' in the middle of a command' : ''} (second monitor)`;
+    }
     case 'migration.begin': {
       const how = `${event.hold ? ', held when memory is copied' : ''}${event.pause ? ', paused before the switch-over' : ''}`;
       return `migration ${event.migration} begins${how}`;

@@ -30,6 +30,7 @@ import {
   type QemuProcess,
   type QmpClient,
   QmpError,
+  SecondMonitor,
   startHeartbeat,
 } from '../qemu/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
@@ -106,6 +107,9 @@ export class VariantStage implements Stage {
   /** The cut of the phase under way, if there is one. */
   #cut: Cut | undefined;
   #migration: Migration | undefined;
+  /** The client of the second monitor. */
+  #second: SecondMonitor | undefined;
+  #seconds = 0;
   #migrations = 0;
 
   /** Records run.begin. @throws QemuError when the binary cannot run such a variant */
@@ -130,6 +134,7 @@ export class VariantStage implements Stage {
       socketPath: this.#socketPath,
       qmpPath: join(dir, 'qmp.sock'),
       qtestPath: join(dir, 'qtest.sock'),
+      monitorPath: join(dir, 'monitor.sock'),
       biosPath: options.biosPath,
     };
     this.#argv = commandLine(this.#machine);
@@ -254,6 +259,7 @@ export class VariantStage implements Stage {
     } finally {
       // First, or it would redial a QEMU that is being killed.
       await this.peer.close();
+      this.#second?.leave();
       await this.#qemu?.kill();
       clearInterval(this.#timer);
       this.#heartbeat?.stop();
@@ -560,6 +566,18 @@ export class VariantStage implements Stage {
     const { migration } = this;
     await this.qmp('migrate_cancel');
     migration.release();
+  }
+
+  connectMonitor(): void {
+    const { variant, recorder } = this;
+    if (!variant.extras?.includes('monitor')) throw new StepFailed('there is no second monitor; add it to extras');
+    if (this.#second?.connected) throw new StepFailed('the second monitor has a client already');
+    this.#second = SecondMonitor.dial(join(this.#o.dir, 'monitor.sock'), recorder, ++this.#seconds);
+  }
+
+  get monitor(): SecondMonitor {
+    if (!this.#second) throw new StepFailed('nobody is at the second monitor');
+    return this.#second;
   }
 
   sendQuit(): void {

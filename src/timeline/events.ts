@@ -112,6 +112,22 @@ export interface PeerUnlisten {
   decoy?: true;
 }
 
+/**
+ * The peer listens on, but accepts nothing: a dial waits in the backlog of its socket, where QEMU takes itself for connected;
+ * `full`: there is no room, and whoever dials waits for some (client role).
+ */
+export interface PeerHung {
+  type: 'peer.hung';
+  path: string;
+  full?: true;
+}
+
+/** It accepts again. */
+export interface PeerAccepts {
+  type: 'peer.accepts';
+  path: string;
+}
+
 /** The peer dials QEMU's socket (server role). `session` is the number the session gets if it succeeds. */
 export interface PeerDial {
   type: 'peer.dial';
@@ -495,6 +511,44 @@ export interface QmpEvent {
   data: Json;
 }
 
+/** A management client dials QEMU's second monitor. There is one at a time; numbers count from 1. */
+export interface MonitorOpen {
+  type: 'monitor.open';
+  client: number;
+}
+
+/** It sent a command; the first one is its `qmp_capabilities`. */
+export interface MonitorCommand {
+  type: 'monitor.command';
+  client: number;
+  id: number;
+  execute: string;
+}
+
+/** The answer. */
+export interface MonitorReply {
+  type: 'monitor.reply';
+  client: number;
+  id: number;
+  error?: string;
+}
+
+/** An event that it got. */
+export interface MonitorEvent {
+  type: 'monitor.event';
+  client: number;
+  event: string;
+  data: Json;
+}
+
+/** Its connection ended, by itself or by QEMU; `half`: in the middle of a command's line. */
+export interface MonitorClose {
+  type: 'monitor.close';
+  client: number;
+  by: 'client' | 'front-end';
+  half?: true;
+}
+
 // --- migration ---------------------------------------------------------------------------------------------------------
 
 /** QEMU is about to be told to migrate to a destination of the tester's. Numbers count from 1. */
@@ -644,6 +698,8 @@ export type EventBody =
   | Trouble
   | PeerListen
   | PeerUnlisten
+  | PeerHung
+  | PeerAccepts
   | PeerDial
   | PeerDialFailed
   | DecoyAccept
@@ -680,6 +736,11 @@ export type EventBody =
   | QmpCommand
   | QmpReply
   | QmpEvent
+  | MonitorOpen
+  | MonitorCommand
+  | MonitorReply
+  | MonitorEvent
+  | MonitorClose
   | MigrationBegin
   | MigrationStatus
   | MigrationHold

@@ -66,6 +66,35 @@ describe('a valid case', () => {
     ]);
   });
 
+  it('has what the machine is to have besides, and options of the chardev by name', () => {
+    const [point] = load(
+      caseText(
+        [
+          'matrix: { option: [reconnect-ms], value: [1000] }',
+          'qemu: { extras: [monitor, balloon], chardev: [{ option: $option, value: $value }, { option: wait, value: "off" }] }',
+          'driver: none',
+          'steps: [{ peer: connect }]',
+          '',
+        ].join('\n'),
+      ),
+    ).points;
+    expect(point).toMatchObject({ extras: ['monitor', 'balloon'], chardev: { 'reconnect-ms': '1000', wait: 'off' } });
+    const [plain] = load(caseText('driver: none\nsteps: [{ peer: connect }]\n')).points;
+    expect(plain).not.toHaveProperty('extras');
+    expect(plain).not.toHaveProperty('chardev');
+  });
+
+  it.each([
+    ['an extra that there is not', 'extras: [floppy]', /expected memory, .* got "floppy"/],
+    ['an extra twice', 'extras: [monitor, monitor]', /expected no item twice/],
+    ['a name that is no option', 'chardev: [{ option: "a=b,c", value: 1 }]', /expected the name of an option/],
+    ['an option without a value', 'chardev: [{ option: wait }]', /expected a value/],
+    ['options that are no list', 'chardev: { wait: "off" }', /expected a list/],
+  ])('in its machine refuses %s', (_, setting, where) => {
+    const [mistake] = mistakes(caseText(`qemu: { ${setting} }\ndriver: none\nsteps: [{ peer: connect }]\n`));
+    expect(mistake?.message).toMatch(where);
+  });
+
   it('writes repeats out, nested ones too, and counts their waits as often', () => {
     const { points } = load(
       caseText(

@@ -48,6 +48,50 @@ describe('a shortage of descriptors', () => {
   });
 });
 
+describe('a peer that listens and does not accept', () => {
+  const story = client({ away: [900] })
+    .without('peer.unlisten')
+    .without('peer.listen', ({ t }) => t > 0.1);
+  const left = story.find('session.close').t;
+  const back = story.find('session.open', ({ session }) => session === 2).t;
+  /** It hangs before the connection ends, and accepts after so long. */
+  const hung = (after: number, full = true) =>
+    story
+      .stretch(back, 2000)
+      .plus(
+        { t: left - 0.01, type: 'peer.hung', path: SOCKET, ...(full ? { full } : {}) },
+        { t: left + after, type: 'peer.accepts', path: SOCKET },
+      );
+
+  it('is none that a dial could reach', () => {
+    expectBreak('R12', story.stretch(back, 2000), 'violation', /redialled only after 300\d ms/);
+    for (const full of [true, false]) {
+      expectHold('R12', hung(2999, full));
+      expectHold('R12', hung(1600, full));
+      expectBreak('R12', hung(1400, full), 'violation', /redialled only after 160\d ms/);
+    }
+  });
+
+  it('is none until it goes', () =>
+    expectHold(
+      'R12',
+      hung(2999)
+        .without('peer.accepts')
+        .plus({ t: left + 1500, type: 'peer.unlisten', path: SOCKET, removed: false })
+        .plus({ t: left + 2500, type: 'peer.listen', path: SOCKET }),
+    ));
+
+  it('refuses nobody', () => {
+    const reported = outages
+      .without('peer.unlisten', ({ t }) => t > losses[0]! + 100)
+      .without('peer.listen', ({ t }) => t > losses[1]!)
+      .plus(report(losses[0]! + 1001))
+      .plus({ t: losses[1]! - 0.01, type: 'peer.hung', path: SOCKET, full: true })
+      .plus({ t: losses[1]! + 2900, type: 'peer.accepts', path: SOCKET });
+    expectHold('R15', reported, /1 report in 3 outages/);
+  });
+});
+
 describe('R12 a dialling QEMU comes back in time', () => {
   it('holds when it redials on its interval', () =>
     expectHold(

@@ -101,6 +101,22 @@ describe('R2 the control plane answers unless a peer keeps QEMU waiting', () => 
     });
   });
 
+  it('excuses a peer that hangs with QEMU in its backlog, and not one whose backlog is full', () => {
+    const away = client();
+    const left = away.find('session.close').t;
+    const beat = away.find('qmp.heartbeat', ({ sent }) => sent > left + 100);
+    const silent = away.with('qmp.heartbeat', ({ sent }) => sent === beat.sent, { latency: 2500 });
+    const path = '/run/s';
+    const hung = (full?: true) =>
+      silent.plus(
+        { t: left + 1, type: 'peer.hung', path, ...(full ? { full } : {}) },
+        { t: beat.sent + 1600, type: 'peer.accepts', path },
+      );
+    expectHold('R2', hung());
+    expectBreak('R2', hung(true), 'hang', /silent for 2500 ms with no peer to wait for/);
+    expectBreak('R2', silent, 'hang', /silent for 2500 ms/);
+  });
+
   it('takes off what the machine took', () => {
     const slow = good
       .with('qmp.heartbeat', (e) => e === away, { latency: 1500 })

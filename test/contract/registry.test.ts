@@ -39,7 +39,7 @@ describe('the registry', () => {
         'R31',
         'R32',
       ],
-      ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'T1', 'T2', 'T3', 'T4', 'M1'],
+      ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'T1', 'T2', 'T3', 'T4', 'M1'],
     ]);
   });
 
@@ -71,7 +71,7 @@ describe('a faultless run', () => {
       // packed, nothing is migrated, and looks are few.
       const waiting = [
         ...(role === 'server' ? ['R6', 'R10', 'R11'] : ['R15']),
-        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'T4'],
+        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'T4'],
       ];
       expect(idle.map(({ requirement }) => requirement).sort()).toEqual([...roleOnly[role]!, ...waiting].sort());
     });

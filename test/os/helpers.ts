@@ -49,6 +49,10 @@ export class Server {
     return socket ? Promise.resolve(socket) : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  get listener(): Listener {
+    return this.#listener;
+  }
+
   async close(): Promise<void> {
     await this.#listener.close();
     for (const socket of this.#accepted.splice(0)) socket.close();

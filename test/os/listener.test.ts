@@ -70,3 +70,42 @@ test('says what is wrong with a path', async () => {
   await expect(listenUnix(join(dir, 'no', 's'), () => {})).rejects.toThrow(code('ENOENT'));
   await expect(listenUnix(join(dir, 'x'.repeat(108)), () => {})).rejects.toThrow(code('ENAMETOOLONG'));
 });
+
+test('a listener that is paused takes nothing, has no more room than it is given, and goes on in order', async () => {
+  const path = join(directory(), 's');
+  const server = await Server.listen(path, { backlog: 5 });
+  server.listener.pause(1);
+  const { ino } = statSync(path);
+  const waiting = [await FdSocket.dial(path), await FdSocket.dial(path)];
+  await expect(FdSocket.dial(path)).rejects.toThrow(code('EAGAIN'));
+  expect(statSync(path).ino).toBe(ino);
+  for (const [i, socket] of waiting.entries()) socket.send(Buffer.from([i]));
+  server.listener.resume();
+  server.listener.resume();
+  for (const [i, near] of waiting.entries()) {
+    const far = await server.accept();
+    await readable(far);
+    expect(far.receive(10)).toMatchObject({ bytes: Buffer.from([i]) });
+    near.close();
+    far.close();
+  }
+  const [near, far] = await Promise.all([FdSocket.dial(path), server.accept()]);
+  near.close();
+  far.close();
+});
+
+test('closing a listener that is paused ends who waits, leaks nothing, and is for good', async () => {
+  const path = join(directory(), 's');
+  const before = await ownFds();
+  const server = await Server.listen(path);
+  server.listener.pause(1);
+  const near = await FdSocket.dial(path);
+  await server.close();
+  await readable(near);
+  near.close();
+  await expect(FdSocket.dial(path)).rejects.toThrow(code('ECONNREFUSED'));
+  expect(() => server.listener.pause(1)).toThrow(code('EBADF'));
+  expect(() => server.listener.resume()).toThrow(code('EBADF'));
+  await server.close();
+  expect(await ownFds()).toBe(before);
+});

@@ -5,6 +5,9 @@ import { ownFds } from '../os/helpers.js';
 import { seen } from './rig.js';
 import { dial, site } from './sites.js';
 
+/** Long enough to see that nothing comes. */
+const beat = (): Promise<string> => new Promise((resolve) => setTimeout(resolve, 100, 'nothing'));
+
 async function connected() {
   const made = site('client');
   await made.peer.arrive();
@@ -56,6 +59,53 @@ describe('the path while it is away', () => {
     await peer.arrive();
     expect(recorder.timeline().all('peer.listen')).toHaveLength(1);
     expect(peer.session?.number).toBe(2);
+  });
+
+  test('hung: who dials is let in and waits until the peer accepts', async () => {
+    const { path, peer, recorder, frontEnd } = await connected();
+    await peer.leave('close', 'hung');
+    expect(await frontEnd.ended).toEqual({ how: 'eof', partial: 0 });
+    const second = await dial(path);
+    const features = second.askU64('GET_FEATURES');
+    expect(await Promise.race([features, beat()])).toBe('nothing');
+    expect(recorder.timeline().sessions).toHaveLength(1);
+    await peer.arrive();
+    expect(await features).toBeGreaterThan(0n);
+    expect(recorder.events.slice(-4).filter(({ type }) => !type.startsWith('wire.'))).toMatchObject([
+      { type: 'peer.accepts', path },
+      { type: 'session.open', session: 2, by: 'accept' },
+    ]);
+    expect(recorder.latest('peer.hung')).toEqual(expect.not.objectContaining({ full: true }));
+    expect(recorder.latest('peer.unlisten')).toBeUndefined();
+  });
+
+  test('full: nobody gets in until the peer accepts, and what filled the backlog is no session', async () => {
+    const before = await ownFds();
+    const { path, peer, recorder } = await connected();
+    await peer.leave('close', 'full');
+    expect(recorder.events.slice(-2)).toMatchObject([{ type: 'peer.hung', full: true }, { type: 'session.close' }]);
+    await expect(FdSocket.dial(path)).rejects.toMatchObject({ code: 'EAGAIN' });
+    await peer.arrive();
+    await seen(recorder, 'peer.accepts');
+    await (await dial(path)).askU64('GET_FEATURES');
+    expect(peer.session?.number).toBe(2);
+    await peer.leave('close', 'full');
+    await peer.close();
+    expect(existsSync(path)).toBe(false);
+    // The two ends of the test itself, with the memory of their guests.
+    expect(await ownFds()).toBe(before + 4);
+  });
+
+  test('hung and full need a connection, and a listener that accepts', async () => {
+    const { path, peer, recorder } = site('client');
+    await expect(peer.leave('close', 'hung')).rejects.toMatchObject({ code: 'ERR_NO_LISTENER' });
+    await peer.arrive();
+    await expect(peer.leave('close', 'full')).rejects.toMatchObject({ code: 'ERR_NO_SESSION' });
+    await dial(path);
+    await seen(recorder, 'session.open');
+    await peer.leave('close', 'hung');
+    await expect(peer.leave('close', 'hung')).rejects.toMatchObject({ code: 'ERR_NO_LISTENER' });
+    expect(recorder.timeline().all('peer.hung')).toHaveLength(1);
   });
 
   test('the listener goes before the connection: a dial on the loss is refused', async () => {

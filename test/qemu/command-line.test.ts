@@ -100,6 +100,13 @@ describe('commandLine', () => {
     expect(() => option('machine', changes)).toThrow(expect.objectContaining({ code, hint: expect.any(String) }));
   });
 
+  it('has a second monitor where it is wanted, at which it listens', () => {
+    const changes = { monitorPath: '/run/m,n.sock' };
+    expect(option('qmp', { ...changes, extras: ['monitor'] })).toBe('unix:/run/m,,n.sock,server=on,wait=off');
+    expect(option('qmp', { ...changes, extras: ['balloon'] })).toBe('unix:/run/qmp.sock,server=off');
+    expect(() => option('qmp', { extras: ['monitor'] })).toThrow(TypeError);
+  });
+
   it('doubles the commas of a path', () => {
     expect(option('chardev', { socketPath: '/a,b/v' })).toContain('path=/a,,b/v,server=on');
     expect(option('qmp', { qmpPath: '/a,b/q' })).toBe('unix:/a,,b/q,server=off');

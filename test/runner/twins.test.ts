@@ -40,6 +40,7 @@ const occasions: Record<string, string> = {
   R39: 'migration.cancelled[role=server,at=copied,pairs=1,machine=microvm]',
   T4: 'migration.traffic[role=server,pairs=1,ring=split,machine=microvm]',
   R36: 'garbage.wrong-flags[role=server,message=GET_FEATURES,flags=1,machine=microvm]',
+  R42: 'meanwhile.second-monitor[role=server,phase=away,client=stays,machine=microvm]',
   R37: 'back-channel.request[role=server,send=99,machine=microvm]',
 };
 const ofFault: Record<string, string[]> = {

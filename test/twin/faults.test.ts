@@ -134,6 +134,21 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await peer.dial();
     await answer;
   },
+  'second-monitor-silent': async ({ twin }) => {
+    const second = await twin.secondMonitor();
+    await expect.poll(() => second.aside.length).toBe(1);
+    const answer = second.ask('{"execute": "qmp_capabilities"}').catch(() => 'closed');
+    await expect(Promise.race([answer, delay(QUIET_MS, 'silent')])).resolves.toBe('silent');
+    second.close();
+  },
+  'second-monitor-not-told': async ({ twin }) => {
+    const second = await twin.secondMonitor();
+    await twin.qmp('stop');
+    await second.ask('{"execute": "query-status"}');
+    expect((await twin.monitor).aside.filter((line) => line.includes('"STOP"'))).toHaveLength(1);
+    expect(second.aside.filter((line) => line.includes('"STOP"'))).toEqual([]);
+    second.close();
+  },
   'pause-on-loss': async (stage) => {
     await leave(stage);
     expect(await stage.twin.qmp('query-status')).toMatchObject({ status: 'paused' });

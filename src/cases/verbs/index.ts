@@ -5,6 +5,7 @@ import { driver } from './driver.js';
 import { flap } from './flap.js';
 import { migrate } from './migrate.js';
 import { misbehave } from './misbehave.js';
+import { monitor } from './monitor.js';
 import { peer } from './peer.js';
 import { phase } from './phase.js';
 import { plug } from './plug.js';
@@ -37,5 +38,6 @@ export const verbs: readonly Verb[] = [
   descriptors,
   qmp,
   plug,
+  monitor,
   quit,
 ] as Verb[];

@@ -19,10 +19,11 @@ const schema = z.strictObject({
       'How long it stays away; before-leave: the returning connection waits in the backlog already (server role)',
     ),
   path: z
-    .enum(['keep', 'remove', 'listening'])
+    .enum(['keep', 'remove', 'listening', 'hung', 'full'])
     .default('keep')
     .describe(
-      "The peer's path meanwhile (client role): keep = the stale file refuses, remove = it is gone, listening = only the connection drops",
+      "The peer's path meanwhile (client role): keep = the stale file refuses, remove = it is gone, listening = only the connection " +
+        'drops, hung = it listens and accepts nothing, as of a process that hangs, full = nor has its backlog room',
     ),
   back: z
     .union([z.enum(['same', 'original', 'never']), backSchema])

@@ -73,12 +73,14 @@ function lookOf(event: Event): EventLook {
       return 'out';
     case 'session.open':
     case 'peer.listen':
+    case 'peer.accepts':
     case 'ring.start':
     case 'qemu.spawn':
     case 'driver.ready':
       return 'open';
     case 'session.close':
     case 'peer.unlisten':
+    case 'peer.hung':
     case 'ring.stop':
     case 'driver.reset':
     case 'wire.backend-close':

@@ -68,6 +68,10 @@ export interface Behaviour {
   refusesInsufficient: boolean;
   /** Whether the monitor answers at this time. */
   answersMonitor(twin: Twin): boolean;
+  /** Whether a second monitor answers, beyond its greeting. */
+  answersSecondMonitor: boolean;
+  /** Whether a second monitor is told events. */
+  tellsSecondMonitor: boolean;
   /** What the monitor says of the chardev. */
   reportsConnected(twin: Twin): boolean;
   /** What management is told after the handshake of a connection, or its loss: events by their last word. */
@@ -117,6 +121,8 @@ export const wellBehaved: Behaviour = {
   answersRequests: true,
   refusesInsufficient: true,
   answersMonitor: () => true,
+  answersSecondMonitor: true,
+  tellsSecondMonitor: true,
   reportsConnected: (twin) => twin.connected,
   announces: (event) => [event],
   exitCode: 0,

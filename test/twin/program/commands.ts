@@ -76,6 +76,7 @@ export function commands(twin: Twin): Record<string, Command> {
       await twin.reset();
       return NOTHING;
     },
+    system_powerdown: () => ({ return: {}, after: () => twin.powerDown() }),
     set_link: async ({ up }) => {
       await twin.setLink(up === true);
       return NOTHING;

@@ -5,7 +5,7 @@ export class LineSocket {
   readonly #socket: Socket;
   #rest = '';
 
-  private constructor(socket: Socket) {
+  constructor(socket: Socket) {
     this.#socket = socket;
     // A connection that breaks is a connection that ends.
     socket.on('error', () => {});

@@ -19,6 +19,8 @@ export interface Options {
   /** Socket paths that the twin dials. */
   qmp?: string;
   qtest?: string;
+  /** Where it listens with a second monitor. */
+  monitor?: string;
   chardev?: ChardevOptions;
   netdev?: { id: string; queuePairs: number };
   /** `mq=on` of the network device. */
@@ -91,7 +93,8 @@ export function parseOptions(args: readonly string[]): Options {
         options.memory = parseMemory(value);
         break;
       case 'qmp':
-        options.qmp = unixPath(value);
+        if (keys.get('server') === 'on') options.monitor = unixPath(value);
+        else options.qmp = unixPath(value);
         break;
       case 'qtest':
         options.qtest = unixPath(value);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { FdSocket } from '../../../src/os/index.js';
 import type { Behaviour } from './behaviour.js';
 import { type Chardev, ClientChardev, ServerChardev } from './chardev.js';
@@ -35,6 +37,8 @@ export class Twin {
   #frontEnd: FrontEnd | undefined;
   #device: NetDevice | undefined;
   #qmp: Qmp | undefined;
+  /** Clients of the second monitor. */
+  readonly #second = new Set<Qmp>();
   /** Monitor lines that wait until the monitor answers again. */
   #held: string[] = [];
   #quitting = false;
@@ -56,6 +60,7 @@ export class Twin {
     monitor.onClose(() => this.#abandoned());
     this.#qmp = new Qmp(monitor, commands(this));
     const guest = qtest === undefined ? undefined : await LineSocket.dial(qtest);
+    if (this.#options.monitor !== undefined) await this.#listen(this.#options.monitor);
     if (chardev && netdev) await this.#plug(chardev, netdev.queuePairs, guest);
     this.#qmp.greet();
     monitor.onLine((line) => this.#monitorLine(line));
@@ -97,7 +102,7 @@ export class Twin {
     this.running = running;
     this.#halted = 'paused';
     await this.#device?.setRunning(running);
-    this.#qmp?.event(running ? 'RESUME' : 'STOP');
+    this.#tell(running ? 'RESUME' : 'STOP');
   }
 
   /** QMP's word for what the machine does. */
@@ -122,7 +127,7 @@ export class Twin {
       run: (task) => this.#loop.run(task),
       tell: (status) => {
         if (status === 'completed') this.#halted = 'postmigrate';
-        this.#qmp?.event('MIGRATION', { status });
+        this.#tell('MIGRATION', { status });
       },
       setRunning: async (running) => {
         await this.setRunning(running);
@@ -135,7 +140,12 @@ export class Twin {
 
   async reset(): Promise<void> {
     await this.#device?.reset();
-    this.#qmp?.event('RESET', { guest: false, reason: 'host-qmp-system-reset' });
+    this.#tell('RESET', { guest: false, reason: 'host-qmp-system-reset' });
+  }
+
+  /** Presses the power button, of which only management hears: there is no guest to power down. */
+  powerDown(): void {
+    this.#tell('POWERDOWN');
   }
 
   async setLink(up: boolean): Promise<void> {
@@ -165,7 +175,7 @@ export class Twin {
   /** Ends as QMP `quit` has it: the rings are taken back first. */
   quit(): void {
     this.#quitting = true;
-    this.#qmp?.event('SHUTDOWN', { guest: false, reason: 'host-qmp-quit' });
+    this.#tell('SHUTDOWN', { guest: false, reason: 'host-qmp-quit' });
     this.soon(async () => {
       const { exitCode } = this.#behaviour;
       if (exitCode === undefined) return new Promise<never>(() => {});
@@ -184,6 +194,25 @@ export class Twin {
   /** The tester is gone: nothing is left to stand in for. */
   #abandoned(): void {
     if (!this.#quitting) process.exit(1);
+  }
+
+  /** Clients of the second monitor come and go; the main loop answers them as it does the first. */
+  async #listen(path: string): Promise<void> {
+    const server = createServer((socket) => {
+      const line = new LineSocket(socket);
+      const qmp = new Qmp(line, commands(this));
+      this.#second.add(qmp);
+      line.onClose(() => this.#second.delete(qmp));
+      qmp.greet();
+      if (this.#behaviour.answersSecondMonitor) line.onLine((text) => this.soon(() => qmp.execute(text)));
+    });
+    server.listen(path);
+    await once(server, 'listening');
+  }
+
+  #tell(event: string, data?: object): void {
+    this.#qmp?.event(event, data);
+    if (this.#behaviour.tellsSecondMonitor) for (const qmp of this.#second) qmp.event(event, data);
   }
 
   #monitorLine(line: string): void {
@@ -300,7 +329,7 @@ export class Twin {
   #announce(what: 'CONNECTED' | 'DISCONNECTED'): void {
     if (!this.#device) return;
     for (const word of this.#behaviour.announces(what, this.connections))
-      this.#qmp?.event(`NETDEV_VHOST_USER_${word}`, {
+      this.#tell(`NETDEV_VHOST_USER_${word}`, {
         'netdev-id': this.#options.netdev!.id,
         ...(word === 'CONNECTED' ? { 'chardev-id': this.chardevId } : {}),
       });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildTwin } from '../index.js';
@@ -52,6 +52,9 @@ class Lines {
   }
 }
 
+/** Greetings and events of a monitor. */
+const isAside = (line: string): boolean => /^\{"(QMP|timestamp)"/.test(line);
+
 /** A twin under test, started as the tester starts QEMU. */
 export class RunningTwin {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
@@ -75,7 +78,7 @@ export class RunningTwin {
       this.stderr += text;
     });
     this.exited = once(process, 'exit').then(([code, signal]) => ({ code, signal }));
-    this.monitor = connections.monitor.then((socket) => new Lines(socket, (line) => /^\{"(QMP|timestamp)"/.test(line)));
+    this.monitor = connections.monitor.then((socket) => new Lines(socket, isAside));
     this.qtest = connections.qtest.then((socket) => new Lines(socket, (line) => line.startsWith('IRQ')));
   }
 
@@ -91,7 +94,7 @@ export class RunningTwin {
   ): Promise<RunningTwin> {
     const { role, queuePairs = 1, fault = '', reconnect = 1, mtu, chardev: more = '' } = options;
     const program = await buildTwin();
-    const [qmpPath, qtestPath] = [join(dir, 'qmp.sock'), join(dir, 'qtest.sock')];
+    const [qmpPath, qtestPath, monitorPath] = ['qmp', 'qtest', 'monitor'].map((name) => join(dir, `${name}.sock`));
     const servers = [createServer().listen(qmpPath), createServer().listen(qtestPath)];
     const [monitor, qtest] = servers.map((server) => once(server, 'connection').then(([socket]) => socket as Socket));
     const chardev = role === 'server' ? 'server=on,wait=off' : `reconnect=${reconnect}`;
@@ -104,6 +107,7 @@ export class RunningTwin {
         ...['-netdev', `vhost-user,id=n0,chardev=c0${queuePairs > 1 ? `,queues=${queuePairs}` : ''}`],
         ...['-device', `virtio-net-device,netdev=n0${queuePairs > 1 ? ',mq=on' : ''}${mtu ? `,host_mtu=${mtu}` : ''}`],
         ...['-qmp', `unix:${qmpPath},server=off`, '-qtest', `unix:${qtestPath},server=off`, '-qtest-log', 'none'],
+        ...['-qmp', `unix:${monitorPath},server=on,wait=off`],
       ],
       { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TWIN_FAULT: fault } },
     );
@@ -116,6 +120,13 @@ export class RunningTwin {
     const answer = JSON.parse(line) as { return?: T; error?: { desc: string } };
     if (answer.error) throw new Error(answer.error.desc);
     return answer.return as T;
+  }
+
+  /** A client of the second monitor, connected. */
+  async secondMonitor(): Promise<Lines> {
+    const socket = createConnection(join(this.#dir, 'monitor.sock'));
+    await once(socket, 'connect');
+    return new Lines(socket, isAside);
   }
 
   /** Ends the twin if it still runs, and everything around it. */

@@ -12,7 +12,7 @@ const leaked: Buffer[] = [];
 
 const LEAKED_FDS = 4;
 
-/** R1 to R5, R29, R36 and R37: the process, its monitor and a good connection live on, and a bad one does not. */
+/** R1 to R5, R29, R36, R37 and R42: the process, its monitors and a good connection live on, and a bad one does not. */
 export const survivalFaults: readonly Fault[] = [
   {
     name: 'self-dial-abort',
@@ -96,6 +96,22 @@ export const survivalFaults: readonly Fault[] = [
     needsDriver: false,
     description: 'The monitor answers nothing until a peer is back.',
     behaviour: { answersMonitor: (twin) => twin.connected || twin.losses === 0 },
+  },
+  {
+    name: 'second-monitor-silent',
+    breaks: 'R42',
+    role: 'both',
+    needsDriver: false,
+    description: 'Greets who comes to the second monitor, and answers nothing there.',
+    behaviour: { answersSecondMonitor: false },
+  },
+  {
+    name: 'second-monitor-not-told',
+    breaks: 'R42',
+    role: 'both',
+    needsDriver: false,
+    description: 'Answers at the second monitor, and tells events to the first one only.',
+    behaviour: { tellsSecondMonitor: false },
   },
   {
     name: 'pause-on-loss',

@@ -1,0 +1,199 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type MigrationChoice, QemuGone } from '../../src/cases/index.js';
+import { FdSocket } from '../../src/os/index.js';
+import type { Peer, WrittenPages } from '../../src/peer/index.js';
+import { QmpError } from '../../src/qemu/index.js';
+import { Migration } from '../../src/runner/migration.js';
+import { type EventType, type Json, Recorder } from '../../src/timeline/index.js';
+import { head, page, section, tail } from '../twin/program/migration-stream.js';
+
+const MEMORY = 64 << 20;
+const PAGE = 4096;
+const AT = 0x5000;
+
+const stream = (byte: number): Buffer =>
+  Buffer.concat([head(BigInt(MEMORY)), section([page(AT, Buffer.alloc(PAGE, byte), true)]), section([], true), tail()]);
+
+/** A QEMU that a test plays; `answers`: what a command answers in place of nothing, or throws. */
+async function migration(choice: MigrationChoice = {}, answers: Record<string, () => Json> = {}) {
+  const dir = await mkdtemp(join(tmpdir(), 'migration-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const recorder = new Recorder();
+  const asked: { execute: string; args?: Json | undefined }[] = [];
+  const filled: unknown[] = [];
+  let written: WrittenPages | undefined;
+  const made = await Migration.begin({
+    number: 2,
+    choice,
+    recorder,
+    peer: { noteWrites: (pages: WrittenPages | undefined) => (written = pages) } as unknown as Peer,
+    dir,
+    memory: MEMORY,
+    qmp: async (execute, args) => {
+      asked.push({ execute, args });
+      return answers[execute]?.() ?? {};
+    },
+    fill: async (...where) => void filled.push(where),
+  });
+  onTestFinished(() => made.dispose());
+  const uri = asked.find(({ execute }) => execute === 'migrate')!.args as { uri: string };
+  return {
+    made,
+    recorder,
+    asked,
+    filled,
+    written: () => written,
+    dial: () => FdSocket.dial(uri.uri.replace(/^unix:/, '')),
+    tell: (status: string) => recorder.record({ type: 'qmp.event', event: 'MIGRATION', data: { status } }),
+    recorded: (type: EventType): Promise<void> =>
+      recorder.latest(type)
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            const stop = recorder.listen((event) => {
+              if (event.type !== type) return;
+              stop();
+              resolve();
+            });
+          }),
+  };
+}
+
+const statuses = (recorder: Recorder): string[] =>
+  recorder
+    .timeline()
+    .all('migration.status')
+    .map(({ status }) => status);
+
+describe('Migration', () => {
+  it('has QEMU tell of its states, and migrate to a socket of its own', async () => {
+    const { asked, filled, recorder, written } = await migration();
+    expect(asked.map(({ execute }) => execute)).toEqual([
+      'migrate-set-capabilities',
+      'migrate-set-parameters',
+      'migrate',
+    ]);
+    expect(asked[0]!.args).toEqual({
+      capabilities: [
+        { capability: 'events', state: true },
+        { capability: 'pause-before-switchover', state: false },
+      ],
+    });
+    expect(filled).toEqual([]);
+    expect(recorder.events).toMatchObject([{ type: 'migration.begin', migration: 2 }]);
+    expect(written()).toBeDefined();
+  });
+
+  it('fills the end of memory where it is to be held, and pauses where it is to', async () => {
+    const { asked, filled, recorder } = await migration({ hold: 'copied', pause: 'switch-over' });
+    const [[addr, length, byte]] = filled as [[bigint, number, number]];
+    expect(Number(addr) + length).toBe(MEMORY);
+    expect(length % PAGE).toBe(0);
+    expect(byte).not.toBe(0);
+    expect(asked[0]!.args).toMatchObject({
+      capabilities: expect.arrayContaining([{ capability: 'pause-before-switchover', state: true }]),
+    });
+    expect(recorder.latest('migration.begin')).toMatchObject({ hold: 'copied', pause: true });
+  });
+
+  it('compares what came with what the peer wrote, once the stream is closed', async () => {
+    const { recorder, written, dial, tell, recorded } = await migration();
+    written()!.add(BigInt(AT), Buffer.from([1, 1]));
+    written()!.add(0x9000n, Buffer.from([7]));
+    const source = await dial();
+    source.send(stream(1));
+    tell('active');
+    tell('completed');
+    await recorded('migration.status');
+    expect(recorder.latest('migration.end')).toBeUndefined();
+    source.close();
+    await recorded('migration.end');
+    expect(statuses(recorder)).toEqual(['active', 'completed']);
+    expect(recorder.events.slice(-3)).toMatchObject([
+      { type: 'migration.stream', by: 'source', complete: true },
+      { type: 'migration.written', migration: 2, pages: 2, again: 0, stale: ['0x9000'] },
+      { type: 'migration.end', migration: 2, status: 'completed' },
+    ]);
+    expect(written()).toBeUndefined();
+  });
+
+  it('gives QEMU’s words on one that failed, and compares nothing', async () => {
+    const { recorder, tell, recorded } = await migration({}, { 'query-migrate': () => ({ 'error-desc': 'no way' }) });
+    tell('failed');
+    await recorded('migration.end');
+    expect(recorder.latest('migration.end')).toMatchObject({ status: 'failed', reason: 'no way' });
+    expect(recorder.latest('migration.written')).toBeUndefined();
+  });
+
+  it('waits until QEMU has closed the stream of one that was cancelled, if it had begun', async () => {
+    const begun = await migration({ hold: 'copied' });
+    const source = await begun.dial();
+    source.send(head(BigInt(MEMORY)));
+    source.send(section([page(MEMORY - PAGE, Buffer.alloc(PAGE, 1), true)]));
+    await begun.recorded('migration.hold');
+    begun.tell('cancelled');
+    await begun.recorded('migration.status');
+    source.close();
+    begun.made.release();
+    await begun.recorded('migration.end');
+    expect(begun.recorder.events.slice(-2)).toMatchObject([
+      { type: 'migration.stream', by: 'source' },
+      { type: 'migration.end', status: 'cancelled' },
+    ]);
+    const never = await migration();
+    never.tell('cancelled');
+    await never.recorded('migration.end');
+    expect(never.recorder.latest('migration.stream')).toBeUndefined();
+  });
+
+  it('is over where QEMU refuses the command, with its words', async () => {
+    const { recorder, written, tell } = await migration(
+      {},
+      {
+        migrate: () => {
+          throw new QmpError('GenericError', 'there is a blocker');
+        },
+      },
+    );
+    expect(recorder.events.slice(-1)).toMatchObject([
+      { type: 'migration.end', status: 'refused', reason: 'there is a blocker' },
+    ]);
+    expect(written()).toBeUndefined();
+    tell('failed');
+    await Promise.resolve();
+    expect(statuses(recorder)).toEqual([]);
+  });
+
+  it('passes on what is no refusal', async () => {
+    const gone = () => {
+      throw new QemuGone();
+    };
+    await expect(migration({}, { migrate: gone })).rejects.toThrow(QemuGone);
+  });
+
+  it('lives through a QEMU that goes while it is asked', async () => {
+    const { recorder, tell, asked } = await migration(
+      {},
+      {
+        'query-migrate': () => {
+          throw new QemuGone();
+        },
+      },
+    );
+    tell('failed');
+    await expect.poll(() => asked.at(-1)!.execute).toBe('query-migrate');
+    expect(statuses(recorder)).toEqual(['failed']);
+    expect(recorder.latest('migration.end')).toBeUndefined();
+  });
+
+  it('hears nothing any more when it is disposed of', async () => {
+    const { made, recorder, tell, dial } = await migration();
+    made.dispose();
+    tell('completed');
+    await Promise.resolve();
+    expect(statuses(recorder)).toEqual([]);
+    await expect(dial()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+});
