@@ -19,6 +19,10 @@ export function renderJunit(result: RunResult, contract: readonly Requirement[])
     const properties = element('properties', {}, [
       element('property', { name: 'qemu.path', value: result.qemu.path }),
       element('property', { name: 'qemu.version', value: result.qemu.versionText }),
+      element('property', { name: 'qemu.package', value: result.qemu.package ?? 'none' }),
+      element('property', { name: 'qemu.buildId', value: result.qemu.buildId ?? 'none' }),
+      element('property', { name: 'qemu.sha256', value: result.qemu.sha256 ?? 'unknown' }),
+      element('property', { name: 'contract', value: String(result.contract.version) }),
       element('property', { name: 'expectations', value: result.expectations?.file ?? 'none' }),
       element('property', { name: 'tester', value: `${result.tester.name} ${result.tester.version}` }),
     ]);
@@ -29,7 +33,9 @@ export function renderJunit(result: RunResult, contract: readonly Requirement[])
       [properties, ...cases],
     );
   });
-  const attributes = { name: result.tester.name, ...totals(result.variants), time: seconds(result.durationMs) };
+  // Strict schemas (Jenkins' xunit plugin) know no `skipped` here.
+  const { skipped: _, ...sums } = totals(result.variants);
+  const attributes = { name: result.tester.name, ...sums, time: seconds(result.durationMs) };
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element('testsuites', attributes, suites)}\n`;
 }
 

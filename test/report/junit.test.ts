@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { validateXML } from 'xmllint-wasm';
 import { renderJunit } from '../../src/report/junit.js';
 import { element } from '../../src/report/xml.js';
 import { contract, crashed, known, runOf, stale, variant } from './fixtures.js';
@@ -43,7 +45,7 @@ describe('renderJunit', () => {
 
   it('has a suite per theme with totals', () => {
     expect(all('testsuites')).toEqual([
-      { name: 'vhost-reconnect', tests: '5', failures: '1', errors: '1', skipped: '1', time: '41.000' },
+      { name: 'vhost-reconnect', tests: '5', failures: '1', errors: '1', time: '41.000' },
     ]);
     expect(
       all('testsuite').map(({ name, tests, failures, errors, skipped, timestamp }) => [
@@ -94,11 +96,29 @@ describe('expectations in JUnit', () => {
         message: 'it passes, but mine.yaml:4 expects R1 to break: mend or remove the entry',
       },
     ]);
-    expect(all('testsuites')).toEqual([expect.objectContaining({ tests: '2', failures: '1', skipped: '1' })]);
+    expect(all('testsuites')).toEqual([expect.objectContaining({ tests: '2', failures: '1' })]);
   });
 
   it('name their file', () => {
     expect(all('property')).toContainEqual({ name: 'expectations', value: 'mine.yaml' });
+  });
+});
+
+describe('the strict schema', () => {
+  const schema = readFileSync(new URL('./junit.xsd', import.meta.url), 'utf8');
+  const validate = (contents: string) => validateXML({ xml: [{ fileName: 'junit.xml', contents }], schema: [schema] });
+
+  it('allows what is written of results of every kind', async () => {
+    const unsure = variant({ verdict: 'inconclusive', reason: '\x1b]]> <"&\n' });
+    const all = [crashed, known, stale, unsure, variant(), variant({ verdict: 'skip', reason: 'no machine pc' })];
+    for (const results of [all, []])
+      expect(await validate(renderJunit(runOf(results), contract))).toMatchObject({ valid: true, errors: [] });
+  });
+
+  it('is strict', async () => {
+    const xml = renderJunit(runOf([variant()]), contract);
+    const wrong = xml.replace('<testsuites name', '<testsuites skipped="0" name');
+    expect(await validate(wrong)).toMatchObject({ valid: false });
   });
 });
 
