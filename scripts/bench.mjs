@@ -1,16 +1,19 @@
 // Ratios, not times: what the tester adds to the QEMU that it tests. See docs/bench.md for what they mean.
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { builtinCases, expand, loadCatalogue, vocabulary } from '../dist/cases/index.js';
+import { builtinCases, expand, loadCatalogue, missing, vocabulary } from '../dist/cases/index.js';
+import { registry } from '../dist/contract/index.js';
 import { DEFAULT_PROFILE, Peer, profiles } from '../dist/peer/index.js';
 import { commandLine, findQemu, haltBios, launch, probe, Workspace } from '../dist/qemu/index.js';
-import { pool, run } from '../dist/runner/index.js';
+import { FileReporter, HtmlReporter } from '../dist/report/index.js';
+import { defaultJobs, pool, run, summarise } from '../dist/runner/index.js';
 import { Recorder } from '../dist/timeline/index.js';
 
 const ROUNDS = 5;
 const PER_ROUND = 120;
+const REPORTED = 5000;
 const JOBS = Number(process.argv[2] ?? 4);
 
 const facts = await probe(await findQemu(process.env.VHOST_RECONNECT_QEMU));
@@ -90,7 +93,6 @@ async function variantRate(out) {
     out,
     reporters: [],
     signal: never,
-    selection: {},
     tester: { name: 'bench', version: '0' },
     reproduce: () => '',
   });
@@ -132,6 +134,74 @@ function restarts(out, results) {
   });
 }
 
+/** CPU time so far in ms: of this process, and of its children that have ended (proc_pid_stat(5), in ticks of 10 ms). */
+function cpu() {
+  const { user, system } = process.cpuUsage();
+  const fields = readFileSync('/proc/self/stat', 'latin1')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return { own: (user + system) / 1000, children: 10 * (Number(fields[13]) + Number(fields[14])) };
+}
+
+function shareSince(before) {
+  const now = cpu();
+  const [own, children] = [now.own - before.own, now.children - before.children];
+  return own / (own + children);
+}
+
+/** The quick selection as `run` has it: how near its wall time is to what cannot be less. */
+async function quickSelection(out) {
+  const chosen = (await loadCatalogue([builtinCases], vocabulary))
+    .flatMap((definition) => expand(definition, { roles: ['server', 'client'], machines: ['q35'] }))
+    .filter((variant) => variant.selection === 'quick' && missing(variant, facts) === undefined);
+  const [before, start, jobs] = [cpu(), performance.now(), defaultJobs()];
+  await run({ variants: chosen, facts, out, jobs, tester: { name: 'bench', version: '0' } });
+  const [wall, now] = [performance.now() - start, cpu()];
+  const busy = now.own - before.own + now.children - before.children;
+  return {
+    variants: chosen.length,
+    jobs,
+    perWait: wall / Math.max(...chosen.map(({ minimumMs }) => minimumMs)),
+    perCpu: wall / (busy / availableParallelism()),
+    mib: process.resourceUsage().maxRSS / 1024,
+  };
+}
+
+/** How long the reports of a big run take to write: results of before, so often over, each under a name of its own. */
+async function reportTimes(out, results) {
+  const variants = Array.from({ length: REPORTED }, (_, i) => {
+    const one = results[i % results.length];
+    return { ...one, place: i, variant: `${one.variant.replace(/\]$/, '')},copy=${i}]` };
+  });
+  const base = await run({ variants: [], facts, out, tester: { name: 'bench', version: '0' } });
+  const result = { ...base, variants, summary: summarise(variants) };
+  const times = [];
+  for (const [name, reporter] of [
+    ['files for programs', new FileReporter(registry)],
+    ['report.html', new HtmlReporter(registry)],
+  ]) {
+    const start = performance.now();
+    await reporter.onEnd(result, out);
+    times.push({ name, ms: performance.now() - start });
+  }
+  return times;
+}
+
+/** Shows the figures of before, and with RECORD=1 adds today's. */
+async function trend(figures) {
+  const file = new URL('../docs/bench-history.jsonl', import.meta.url);
+  const today = { date: new Date().toISOString().slice(0, 10), qemu: facts.version, ...round2(figures) };
+  const before = (await readFile(file, 'utf8').catch(() => '')).split('\n').filter(Boolean);
+  const rows = [...before.map((line) => JSON.parse(line)), today].slice(-8);
+  const names = Object.keys(today);
+  console.log(`\n${names.map((name) => name.padEnd(14)).join('')}`);
+  for (const row of rows) console.log(names.map((name) => String(row[name] ?? '-').padEnd(14)).join(''));
+  if (process.env.RECORD) await writeFile(file, `${[...before, JSON.stringify(today)].join('\n')}\n`);
+}
+
+const round2 = (figures) =>
+  Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Math.round(value * 100) / 100]));
+
 const out = await mkdtemp(join(tmpdir(), 'vhost-reconnect-bench-'));
 try {
   console.error(`${facts.versionText}; ${variants.length} variants that wait for no timer, ${JOBS} side by side`);
@@ -141,13 +211,17 @@ try {
   const rounds = [];
   for (let i = 0; i < ROUNDS; i++) {
     const bare = await bareRate();
+    const before = cpu();
     const { rate, results } = await variantRate(out);
+    const cpuShare = shareSince(before);
     const restart = restarts(out, results);
-    rounds.push({ bare, rate, ratio: rate / bare, restart });
+    rounds.push({ bare, rate, ratio: rate / bare, restart, cpuShare, results });
     console.error(
       `round ${i + 1}: bare ${bare.toFixed(1)}/s, variants ${rate.toFixed(1)}/s, ratio ${(rate / bare).toFixed(2)}`,
     );
   }
+  const quick = await quickSelection(out);
+  const reports = await reportTimes(out, rounds.at(-1).results);
   const all = rounds.flatMap(({ restart }) => restart);
   const total = median(all.map((restart) => restart.total));
   const share = median(all.map((restart) => restart.ours / restart.total));
@@ -157,6 +231,26 @@ try {
   console.log(
     `return to rings restarted: median ${total.toFixed(1)} ms of ${all.length}; ours ${(100 * share).toFixed(0)} % of it`,
   );
+  const cpuShare = median(rounds.map((round) => round.cpuShare));
+  console.log(`CPU of the tester / CPU of tester and QEMUs, in those variants: ${cpuShare.toFixed(2)}`);
+  console.log(
+    `quick selection, ${quick.variants} variants, ${quick.jobs} at a time: wall / longest wait in it ${quick.perWait.toFixed(2)}, ` +
+      `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}; ${quick.mib.toFixed(0)} MiB at most, ${(quick.mib / quick.jobs).toFixed(1)} a variant under way`,
+  );
+  console.log(
+    `reports of ${REPORTED} variants / one bare life cycle: ` +
+      reports
+        .map(({ name, ms }) => `${name} ${((ms * median(rounds.map(({ bare }) => bare))) / 1000).toFixed(0)}`)
+        .join(', '),
+  );
+  await trend({
+    ratio: median(rounds.map(({ ratio }) => ratio)),
+    ours: share,
+    cpuShare,
+    quickPerWait: quick.perWait,
+    quickPerCpu: quick.perCpu,
+    mib: quick.mib,
+  });
 } finally {
   await rm(out, { recursive: true, force: true });
 }

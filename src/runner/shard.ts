@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { builtinCases, type Variant } from '../cases/index.js';
-import type { Ms } from '../timeline/index.js';
+import type { Ms, Role } from '../timeline/index.js';
 
 /** Part `index`, from 1, of `of` parts of a selection, that several machines run. */
 export interface Shard {
@@ -26,12 +26,16 @@ export function shardOf<T>(items: readonly T[], cost: (item: T) => number, { ind
   return items.filter((item) => mine.has(item));
 }
 
-/** By case, what a variant took on a quiet machine beside the waits that it is made of: `make durations` records it. */
+/** By case and role, what a variant took on a quiet machine beside the waits that it is made of: `make durations` records it. */
 export const DURATIONS = join(builtinCases, 'durations.json');
+
+/** What DURATIONS holds. A listening QEMU waits for nobody, one that dials waits for its own timer. */
+export type Durations = Record<string, Partial<Record<Role, Ms>>>;
 
 /** How long variants take, by what is recorded: for a case of which nothing is, as long as the others do. */
 export function recordedDurations(): (variant: Variant) => Ms {
-  const recorded = new Map(Object.entries(JSON.parse(readFileSync(DURATIONS, 'utf8')) as Record<string, Ms>));
-  const usual = [...recorded.values()].reduce((sum, ms) => sum + ms, 0) / Math.max(1, recorded.size);
-  return ({ caseId, minimumMs }) => minimumMs + (recorded.get(caseId) ?? usual);
+  const recorded = JSON.parse(readFileSync(DURATIONS, 'utf8')) as Durations;
+  const all = Object.values(recorded).flatMap((roles) => Object.values(roles));
+  const usual = all.reduce((sum, ms) => sum + ms, 0) / Math.max(1, all.length);
+  return ({ caseId, role, minimumMs }) => minimumMs + (recorded[caseId]?.[role] ?? usual);
 }
