@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { mergeRuns, mergeTimelines, readRun } from '../runner/index.js';
+import { mergeFiles, mergeRuns, readRun } from '../runner/index.js';
 import type { Context } from './io.js';
 import { outOption } from './options.js';
 import { isFileTrouble, makeOut, unwritable } from './out.js';
@@ -29,7 +29,7 @@ export function mergeCommand({ io, exit }: Context): CommandModule<object, Merge
       const result = mergeRuns(runs);
       const out = makeOut(resolve(io.cwd, argv.out));
       try {
-        await mergeTimelines(runs, out);
+        await mergeFiles(runs, out);
         for (const reporter of reporters(io, true)) await reporter.onEnd?.(result, out);
       } catch (error) {
         throw isFileTrouble(error, out) ? unwritable(out, error) : error;

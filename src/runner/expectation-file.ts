@@ -81,6 +81,7 @@ const builtinExpected = join(builtinCases, 'expected');
 
 /** A file that was read; whether its entries fit the catalogue is not known yet. */
 export interface ExpectationFile {
+  text: string;
   build: Build;
   source: Source;
   expected: readonly Entry[];
@@ -91,9 +92,10 @@ async function read(path: string): Promise<ExpectationFile> {
   const file = shownPath(path);
   const errors: CaseError[] = [];
   try {
-    const source = Source.parse(file, await readFile(path, 'utf8'));
+    const text = await readFile(path, 'utf8');
+    const source = Source.parse(file, text);
     const result = definition.safeParse(source.value);
-    if (result.success) return { ...result.data, source };
+    if (result.success) return { ...result.data, source, text };
     errors.push(...caseErrors('ERR_EXPECTED', source, [], definition, source.value, result.error));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
@@ -156,7 +158,11 @@ function otherBuild({ build, source }: ExpectationFile, { versionText }: QemuFac
  * Two entries may name the same discovered variant, as nobody knows yet which there are: a later one is finer.
  * @throws CatalogueError when an entry names no variant, or two name the same one
  */
-function match({ source, expected }: ExpectationFile, variants: readonly Variant[], version: string): Expectations {
+function match(
+  { source, expected, text }: ExpectationFile,
+  variants: readonly Variant[],
+  version: string,
+): Expectations {
   const errors: CaseError[] = [];
   const entries: KnownFailure[] = [];
   for (const [i, entry] of expected.entries()) {
@@ -181,7 +187,7 @@ function match({ source, expected }: ExpectationFile, variants: readonly Variant
     entries.push({ entry, line: place.line, picks: selector.picks });
   }
   if (errors.length > 0) throw new CatalogueError(errors);
-  return new Expectations(source.file, entries);
+  return new Expectations(source.file, entries, text);
 }
 
 /** The first of the variants that an entry names already, and that entry. */

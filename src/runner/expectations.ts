@@ -18,10 +18,12 @@ export class Expectations {
   /**
    * @param file where they stand, as reports show it
    * @param entries of several that name a variant the last one counts
+   * @param text the whole file, for a run to keep with its results
    */
   constructor(
     readonly file: string,
     entries: readonly KnownFailure[],
+    readonly text?: string,
   ) {
     this.#entries = entries;
   }

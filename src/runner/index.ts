@@ -8,7 +8,7 @@ export {
 } from './compare.js';
 export { expectedSchema, loadExpectations } from './expectation-file.js';
 export { Expectations, type KnownFailure } from './expectations.js';
-export { mergeRuns, mergeTimelines } from './merge.js';
+export { mergeFiles, mergeRuns } from './merge.js';
 export { pool } from './pool.js';
 export { rejudge } from './rejudge.js';
 export * from './result.js';

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { TIMELINES } from './execute.js';
 import type { RunResult } from './result.js';
 import { exitCode, summarise } from './run.js';
-import { type StoredRun, StoredRunError } from './stored-run.js';
+import { EXPECTED, type StoredRun, StoredRunError } from './stored-run.js';
 
 /** What must be the same in all shards, by the words of the message. */
 const common: Record<string, (result: RunResult) => unknown> = {
@@ -63,12 +63,15 @@ export function mergeRuns(runs: readonly StoredRun[]): RunResult {
 }
 
 /**
- * Brings the shards' timelines together, where the merged result says that they are.
+ * Brings the shards' timelines together, where the merged result says that they are, with the expectation file that they share.
  * @param out the folder of the merged run
  * @throws StoredRunError for one that is missing
  */
-export async function mergeTimelines(runs: readonly StoredRun[], out: string): Promise<void> {
+export async function mergeFiles(runs: readonly StoredRun[], out: string): Promise<void> {
   await mkdir(join(out, TIMELINES), { recursive: true });
+  await copyFile(join(runs[0]!.dir, EXPECTED), join(out, EXPECTED)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
   for (const { dir, result } of runs)
     for (const { variant, timeline } of result.variants) {
       if (timeline === undefined) continue;

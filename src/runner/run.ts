@@ -13,6 +13,7 @@ import type { Expectations } from './expectations.js';
 import { pool } from './pool.js';
 import type { Reporter, RunResult, Summary, VariantResult } from './result.js';
 import { recordedDurations, type Shard, shardOf } from './shard.js';
+import { EXPECTED } from './stored-run.js';
 
 /** Variants side by side per core: nearly all of a variant is waiting for real timers. */
 const JOBS_PER_CORE = 8;
@@ -79,6 +80,7 @@ export async function run(given: RunOptions): Promise<RunResult> {
   const { path, version, versionText, binary } = facts;
   const about = Promise.all([options.identity ?? identify(binary), host()]);
   const expectations = options.expectations && { file: options.expectations.file };
+  if (options.expectations?.text !== undefined) await writeFile(join(out, EXPECTED), options.expectations.text);
   const { jobs, unfit } = shared(plan(options.variants, options.repeat), options.skipped ?? [], selection.shard);
   // Every place in the results that is known of, by the name of its timeline, and the results that are there.
   const places = new Map<string, { place: number; id: string }>();

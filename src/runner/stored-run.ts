@@ -8,6 +8,9 @@ import { runResult } from './result-schema.js';
 /** The file of a run's folder that has its result. */
 export const RESULTS = 'results.json';
 
+/** The expectation file that was used, as it was. */
+export const EXPECTED = 'expected.yaml';
+
 /** What is no run of ours, or one that cannot be read: where, and why. */
 export class StoredRunError extends Error {
   override readonly name = 'StoredRunError';

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { worlds } from './world.js';
@@ -12,6 +12,14 @@ expected:
     reason: It never does.
     reference: defect:none
 `;
+
+it('is kept with the run, as it was', async () => {
+  const w = world();
+  writeFileSync(join(w.cwd, 'mine.yaml'), wrong);
+  await w.run('run', QUIT, '--expected', 'mine.yaml', '--update-expected', '--quiet');
+  const [run] = readdirSync(join(w.cwd, 'reports'));
+  expect(readFileSync(join(w.cwd, 'reports', run!, 'expected.yaml'), 'utf8')).toBe(wrong);
+});
 
 describe('run --update-expected', () => {
   it('makes the file that is not there, by which the next run goes', async () => {

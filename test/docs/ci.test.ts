@@ -6,7 +6,10 @@ import { worlds } from '../cli/world.js';
 
 const world = worlds();
 const text = readFileSync(new URL('../../docs/ci.md', import.meta.url), 'utf8');
-const blocks = [...text.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language, code]) => ({ language, code: code! }));
+const blocks = [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language, code]) => ({
+  language,
+  code: code!,
+}));
 const of = (language: string) => blocks.filter((block) => block.language === language).map(({ code }) => code);
 
 /** What the shell or the pipeline puts in, as the values that it may have. */

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { mergeRuns, mergeTimelines, type RunResult, type StoredRun } from '../../src/runner/index.js';
+import { mergeFiles, mergeRuns, type RunResult, type StoredRun } from '../../src/runner/index.js';
 import { crashed, runOf, variant } from '../report/fixtures.js';
 
 const at = (place: number, over = {}) =>
@@ -81,7 +81,7 @@ describe('mergeRuns', () => {
   });
 });
 
-describe('mergeTimelines', () => {
+describe('mergeFiles', () => {
   const dirs: string[] = [];
   const folder = () => {
     const dir = mkdtempSync(join(tmpdir(), 'merge-'));
@@ -101,9 +101,9 @@ describe('mergeTimelines', () => {
     const { timeline: _, ...skip } = at(3, { verdict: 'skip' });
     const [a, b, out] = [stored(at(1), skip), stored(at(2)), folder()];
     writeFileSync(join(a.dir, 'timelines/v1.jsonl'), 'one');
-    await expect(mergeTimelines([a, b], out)).rejects.toThrow(/v2: ENOENT/);
+    await expect(mergeFiles([a, b], out)).rejects.toThrow(/v2: ENOENT/);
     writeFileSync(join(b.dir, 'timelines/v2.jsonl'), 'two');
-    await mergeTimelines([a, b], out);
+    await mergeFiles([a, b], out);
     expect(readdirSync(join(out, 'timelines')).sort()).toEqual(['v1.jsonl', 'v2.jsonl']);
   });
 });
