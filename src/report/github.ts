@@ -17,13 +17,18 @@ const SUMMARY_BYTES = 1_000_000;
  * could not be judged.
  */
 export function renderAnnotations(result: RunResult): string {
-  const rank = ['crash', 'hang', 'violation', 'stale'];
-  const failed = result.variants
-    .filter((one) => outcomeOf(one) === 'failed')
-    .sort((a, b) => rank.indexOf(kindOf(a)) - rank.indexOf(kindOf(b)));
+  const failed = result.variants.filter((one) => outcomeOf(one) === 'failed').sort(byWeight);
   const unclear = result.variants.filter((one) => outcomeOf(one) === 'error');
   return [...commands('error', failed), ...commands('warning', unclear)].map((line) => `${line}\n`).join('');
 }
+
+const outcomes = ['failed', 'error', 'known', 'skipped'];
+const kinds = ['crash', 'hang', 'violation', 'stale'];
+
+/** What matters most first. */
+const byWeight = (a: VariantResult, b: VariantResult) =>
+  outcomes.indexOf(outcomeOf(a)) - outcomes.indexOf(outcomeOf(b)) ||
+  kinds.indexOf(kindOf(a)) - kinds.indexOf(kindOf(b));
 
 function commands(type: 'error' | 'warning', results: readonly VariantResult[]): string[] {
   // The last one that is shown tells of those that are not.
@@ -45,10 +50,9 @@ const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(
  * @param taken bytes that the step's summary has already
  */
 export function renderStepSummary(result: RunResult, contract: readonly Requirement[], taken = 0): string {
-  const order = ['failed', 'error', 'known', 'skipped'];
   const rows = result.variants
     .filter((one) => outcomeOf(one) !== 'passed')
-    .sort((a, b) => order.indexOf(outcomeOf(a)) - order.indexOf(outcomeOf(b)))
+    .sort(byWeight)
     .map((one) => row(one, contract));
   const head = [
     `## ${markdown(banner(result, paint(false)))}`,

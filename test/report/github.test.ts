@@ -49,13 +49,14 @@ describe('annotations', () => {
 describe("the step's summary", () => {
   it('has a row for what is no pass, failures first, and no markup of a message', () => {
     const skipped = variant({ variant: 'skipped', verdict: 'skip', reason: 'a | b <img src=x> `c`' });
-    const text = renderStepSummary(runOf([skipped, variant(), crashed]), contract);
+    const text = renderStepSummary(runOf([skipped, variant(), violation('v', 'x'), crashed]), contract);
     const rows = text
       .split('\n')
       .filter((line) => line.startsWith('| ') && !line.startsWith('| outcome') && !line.startsWith('| ---'));
-    expect(rows).toHaveLength(2);
+    expect(rows).toHaveLength(3);
     expect(rows[0]).toMatch(/^\| crash \| server/);
-    expect(rows[1]!.split('|')).toHaveLength(6);
+    expect(rows[1]).toMatch(/^\| violation \| v /);
+    expect(rows[2]!.split('|')).toHaveLength(6);
     expect(text).not.toContain('<img');
   });
 
