@@ -5,19 +5,20 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeEvent, type Event, type EventType, findQemu, Peer, probe, Recorder } from 'vhost-reconnect';
+import { describeEvent, type Event, findQemu, Peer, probe, Recorder } from 'vhost-reconnect';
 
 const dir = await mkdtemp(join(tmpdir(), 'own-peer-'));
 const recorder = new Recorder();
 recorder.listen((event) => console.log(describeEvent(event)));
 
-/** The next event of a type. */
-const next = (type: EventType) =>
-  new Promise<Event>((resolve) => {
-    const end = recorder.listen((event) => {
-      if (event.type !== type) return;
+/** The end of the next handshake: without a driver QEMU's last word but for SET_VRING_ERR is the call fd of ring 1. */
+const handshake = () =>
+  new Promise<void>((resolve) => {
+    const end = recorder.listen((event: Event) => {
+      if (event.type !== 'wire.recv' || event.name !== 'SET_VRING_CALL') return;
+      if ((event.body as { index: number }).index !== 1) return;
       end();
-      resolve(event);
+      resolve();
     });
   });
 
@@ -26,7 +27,7 @@ const second = reconnectOption === 'reconnect' ? 'reconnect=1' : 'reconnect-ms=1
 const path = join(dir, 'vhost-user.sock');
 const peer = new Peer({ role: 'client', path, recorder });
 await peer.arrive();
-const first = next('session.open');
+const first = handshake();
 const qemu = spawn(
   binary,
   [
@@ -42,7 +43,7 @@ try {
   await first;
   await peer.leave('close', 'listening');
   await peer.arrive();
-  await next('session.open');
+  await handshake();
   console.log('QEMU is back');
 } finally {
   qemu.kill();
