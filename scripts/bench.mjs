@@ -235,7 +235,7 @@ try {
   console.log(`CPU of the tester / CPU of tester and QEMUs, in those variants: ${cpuShare.toFixed(2)}`);
   console.log(
     `quick selection, ${quick.variants} variants, ${quick.jobs} at a time: wall / longest wait in it ${quick.perWait.toFixed(2)}, ` +
-      `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}; ${quick.mib.toFixed(0)} MiB at most, ${(quick.mib / quick.jobs).toFixed(1)} a variant under way`,
+      `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}; ${quick.mib.toFixed(0)} MiB at most in all of this bench`,
   );
   console.log(
     `reports of ${REPORTED} variants / one bare life cycle: ` +

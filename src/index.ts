@@ -85,6 +85,7 @@ export {
   loadExpectations,
   mergeRuns,
   type Reporter,
+  RunOptionError,
   type RunOptions,
   type RunResult,
   readRun,

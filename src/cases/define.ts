@@ -18,8 +18,8 @@ export type CaseDefinition = z.input<typeof head> &
  * @param name what mistakes are reported of, in place of a file
  * @throws CatalogueError with all mistakes, each with its line in the case as YAML
  */
-export function defineCase(definition: CaseDefinition, name: string = definition.id): Case {
-  const loaded = loadCase(name, stringify(definition), vocabulary);
+export function defineCase(definition: CaseDefinition, name: string = definition?.id ?? 'case'): Case {
+  const loaded = loadCase(name, stringify(definition, { aliasDuplicateObjects: false }), vocabulary);
   if (Array.isArray(loaded)) throw new CatalogueError(loaded);
   return loaded;
 }

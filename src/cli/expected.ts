@@ -1,5 +1,6 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { constants } from 'node:fs';
+import { access, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Case } from '../cases/index.js';
 import type { QemuFacts } from '../qemu/index.js';
 import { count } from '../report/index.js';
@@ -30,33 +31,49 @@ export interface ToUpdate {
   text: string | undefined;
 }
 
-/** The expectation file to be updated; it may be a new one. @throws UsageError */
+/** The expectation file to be updated; it may be a new one. @throws UsageError where nothing can be written */
 export async function fileToUpdate(io: Pick<Io, 'cwd'>, given: string | undefined): Promise<ToUpdate> {
   if (given === undefined || given === NONE)
     throw new UsageError('ERR_USAGE', '--update-expected has no file to write', 'name it: --expected FILE');
-  const file = resolve(io.cwd, given);
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    // What cannot be read is told by who reads it; what is not there is to be made.
-    return error.code === 'ENOENT' ? undefined : '';
+  const named = resolve(io.cwd, given);
+  // Not the link, but what it leads to.
+  const file = await realpath(named).catch(() => named);
+  const text = await textOf(file);
+  await access(text === undefined ? dirname(file) : file, constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
+    const hint = 'name a file that can be written with --expected';
+    throw new UsageError('ERR_USAGE', `cannot write ${file}: ${systemReason(cause)}`, hint, { cause });
   });
   return { file, text };
 }
 
-/** Writes what a run saw. @returns the line to say */
+/** What is not there is to be made; what cannot be read is told by who reads it. */
+const textOf = (file: string) =>
+  readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? undefined : ''));
+
+/** Writes what a run saw; whatever comes of that, the run keeps its verdict. @returns the lines to say */
 export async function updateFile(
   { file, text }: ToUpdate,
   result: RunResult,
   facts: QemuFacts,
   cases: readonly Case[],
 ): Promise<string> {
-  const updated = updateExpectations(text, result, facts, allVariants(cases));
-  await writeFile(`${file}.part`, updated.text)
-    .then(() => rename(`${file}.part`, file))
-    .catch((error: NodeJS.ErrnoException) => {
-      throw new UsageError('ERR_OUT', `cannot write ${file}: ${systemReason(error)}`, 'the run itself is stored', {
-        cause: error,
-      });
-    });
-  const open = updated.unexplained === 0 ? '' : `, ${updated.unexplained} without a reason: look into them`;
-  return `${file}: ${count(updated.changed, 'failure')} written${open}\n`;
+  const part = `${file}.part`;
+  try {
+    const { text: updated, added, unexplained, wrong } = updateExpectations(text, result, facts);
+    if ((await textOf(file)) !== text) return `${file}: nothing written: it was changed while the run went on\n`;
+    if (updated !== text) {
+      await writeFile(part, updated);
+      await loadExpectations(part, facts, allVariants(cases));
+      await rename(part, file);
+    }
+    const open = unexplained === 0 ? '' : `, ${unexplained} without a reason: look into them`;
+    return [
+      `${file}: ${count(added, 'new failure')} written${open}\n`,
+      ...wrong.map((place) => `to be mended by hand: ${place}\n`),
+    ].join('');
+  } catch (error) {
+    return `${file}: nothing written: ${(error as Error).message}\n`;
+  } finally {
+    await rm(part, { force: true });
+  }
 }

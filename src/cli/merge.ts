@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { mergeFiles, mergeRuns, readRun } from '../runner/index.js';
@@ -32,6 +33,8 @@ export function mergeCommand({ io, exit }: Context): CommandModule<object, Merge
         await mergeFiles(runs, out);
         for (const reporter of reporters(io, true)) await reporter.onEnd?.(result, out);
       } catch (error) {
+        // Half a run would be taken for one.
+        await rm(out, { recursive: true, force: true });
         throw isFileTrouble(error, out) ? unwritable(out, error) : error;
       }
       exit(result.exitCode);

@@ -140,8 +140,7 @@ export const runOptions = <T>(argv: Argv<T>) =>
     })
     .option('update-expected', {
       boolean: true,
-      implies: 'expected',
-      describe: 'Write into that file what broke; what has no reason yet is marked',
+      describe: 'Add to that file what failed and it does not name',
     })
     .option('shard', {
       ...text('shard'),

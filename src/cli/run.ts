@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { missing, picks, type Variant } from '../cases/index.js';
-import { registry } from '../contract/index.js';
+import { missing, picks, select, type Variant } from '../cases/index.js';
+import { type ContractLevel, registry } from '../contract/index.js';
 import { DEFAULT_PROFILE } from '../peer/index.js';
 import { findQemu, probe, type QemuFacts } from '../qemu/index.js';
 import { packingOf, writeBundle } from '../report/index.js';
 import { defaultJobs, isExpected, type RunResult, readRun, run } from '../runner/index.js';
-import { isWanted, readCatalogue, selectVariants, wishOf } from './catalogue.js';
+import { allVariants, isWanted, readCatalogue, selectVariants, type Wish, wishOf } from './catalogue.js';
 import { fileToUpdate, readExpectations, updateFile } from './expected.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { type LogLevel, logReporter, openLog } from './log.js';
@@ -56,19 +56,22 @@ export function runCommand({ io, settings, exit }: Context): CommandModule<objec
 async function execute(io: Io, argv: RunArguments): Promise<number> {
   const log = openLog(io, argv.logLevel ?? (argv.log === undefined ? 'warn' : 'info'), argv.log);
   const cases = await readCatalogue(io, argv.cases);
-  const wish = wishOf(argv);
   if (argv.bundle !== undefined) packingOf(argv.bundle);
+  if (argv.updateExpected && argv.shard)
+    throw new UsageError(
+      'ERR_USAGE',
+      'a shard updates no expectations',
+      'the others would overwrite them; run it in one',
+    );
   const before = argv.rerunFailed === undefined ? undefined : (await readRun(resolve(io.cwd, argv.rerunFailed))).result;
-  const again = before && openOf(before);
+  const again = before && openOf(before, select(allVariants(cases), argv.selector).length > 0 ? argv.selector : []);
   if (again?.length === 0) {
-    io.stderr.write('nothing to run again: that run passed, or failed as expected\n');
+    io.stderr.write('nothing to run again: all that is selected of that run passed, or failed as expected\n');
     return EXIT.ok;
   }
-  const variants = again
-    ? selectVariants(cases, { ...wish, selectors: again }).filter(
-        (one) => wish.selectors.length === 0 || wish.selectors.some((selector) => picks(selector, one)),
-      )
-    : selectVariants(cases, wish);
+  // What is run again is run as it was; what a dry run discovers is wanted if it was.
+  const wish = before ? { ...before.selection, machines: before.selection.machines as Wish['machines'] } : wishOf(argv);
+  const variants = selectVariants(cases, again ? { ...wish, selectors: again } : wish);
   const path = await findQemu(argv.qemu);
   const { signal, end } = interruption(io);
   try {
@@ -82,7 +85,8 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
     const out = makeOut(resolve(io.cwd, argv.out));
     const profile = argv.profile ?? before?.selection.profiles[0] ?? DEFAULT_PROFILE;
     const jobs = argv.jobs ?? defaultJobs();
-    const { accel, level, repeat } = argv;
+    const { accel, repeat } = argv;
+    const level = before?.selection.level ?? argv.level;
     const { selectors, roles, machines, selection } = wish;
     const result = await run({
       ...plan,
@@ -105,6 +109,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
         roles: [...roles],
         machines: [...machines],
         profiles: [profile],
+        accel,
         repeat,
         jobs,
         selection,
@@ -112,36 +117,41 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
         ...(argv.shard && { shard: argv.shard }),
       },
       tester,
-      reproduce: ({ id }) => command(['run', id, ...reproduction(argv, facts, profile)]),
+      reproduce: ({ id }) => command(['run', id, ...reproduction(argv, facts, profile, level)]),
     }).catch((error: unknown) => {
       throw isFileTrouble(error, out) ? unwritable(out, error) : error;
     });
-    if (update) io.stderr.write(await updateFile(update, result, facts, cases));
     if (argv.bundle !== undefined) await writeBundle({ dir: out, result }, resolve(io.cwd, argv.bundle), registry);
+    if (update) io.stderr.write(await updateFile(update, result, facts, cases));
     return result.exitCode;
   } finally {
     end();
   }
 }
 
-/** The variants of a run that ought to be run again: failed or stale against expectation, inconclusive, or not run. */
-function openOf({ variants, notRun }: RunResult): string[] {
+/**
+ * The variants of a run that ought to be run again: failed or stale against expectation, inconclusive, or not run; of these what
+ * the selectors pick, if there are any.
+ */
+function openOf({ variants, notRun }: RunResult, selectors: readonly string[]): string[] {
   const open = variants.filter(
     (one) =>
       one.verdict === 'inconclusive' ||
       (one.verdict === 'fail' && !isExpected(one)) ||
       one.expectation?.state === 'stale',
   );
-  return [...new Set([...open.map(({ variant }) => variant), ...notRun])];
+  const ids = new Set([...open.map(({ variant }) => variant), ...notRun]);
+  const wanted = (id: string) => selectors.some((selector) => picks(selector, { id, caseId: id.replace(/\[.*/, '') }));
+  return [...ids].filter((id) => selectors.length === 0 || wanted(id));
 }
 
 /** Options without which a variant would run otherwise. */
-function reproduction(argv: RunArguments, facts: QemuFacts, profile: string): string[] {
+function reproduction(argv: RunArguments, facts: QemuFacts, profile: string, level: ContractLevel): string[] {
   return [
     ...['--qemu', facts.path],
     ...(profile === DEFAULT_PROFILE ? [] : ['--profile', profile]),
     ...(argv.accel === 'auto' ? [] : ['--accel', argv.accel]),
-    ...(argv.level === 'must' ? [] : ['--level', argv.level]),
+    ...(level === 'must' ? [] : ['--level', level]),
     ...argv.cases.flatMap((dir) => ['--cases', dir]),
     ...(argv.expected === undefined ? [] : ['--expected', argv.expected]),
   ];

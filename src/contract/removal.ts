@@ -1,6 +1,6 @@
 import { CHARDEV_ID, NETDEV_ID, NIC_ID } from '../qemu/index.js';
 import type { Event, EventOf, Json, Timeline } from '../timeline/index.js';
-import { perTimeline, type Span } from './timing.js';
+import { perTimeline, type Span, uncovered } from './timing.js';
 
 /** A QMP command that QEMU carried out: the command and its answer. */
 interface Done {
@@ -81,7 +81,13 @@ export const withoutNetdev = perTimeline((t: Timeline): readonly Span[] =>
   removals(t).map(({ asked, netdev }) => ({ from: asked.t, to: netdev?.asked.t ?? Infinity })),
 );
 
-/** When QEMU was adding a netdev, which takes a peer and its whole handshake; the monitor waits for it (net_vhost_user_init). */
-export const adding = perTimeline((t: Timeline): readonly Span[] =>
-  removals(t).flatMap(({ netdev }) => (netdev ? [{ from: netdev.asked.t, to: netdev.answered?.t ?? Infinity }] : [])),
-);
+/**
+ * When QEMU was adding a netdev and had no peer for it: the command, and the monitor with it, waits for one (net_vhost_user_init).
+ * In the handshake that follows QEMU owes as much as in any other.
+ */
+export const adding = perTimeline((t: Timeline): readonly Span[] => {
+  const sessions = t.sessions.map(({ open, close }) => ({ from: open.t, to: close?.t ?? Infinity }));
+  return removals(t).flatMap(({ netdev }) =>
+    netdev ? uncovered({ from: netdev.asked.t, to: netdev.answered?.t ?? Infinity }, sessions) : [],
+  );
+});

@@ -335,6 +335,7 @@ export class Driver {
     if (device.over) return;
     // QEMU tells of the line that falls by the acknowledgement before it answers this.
     const raised = this.#served;
+    this.#served = undefined;
     if (isr !== 0)
       this.#o.recorder.record({ type: 'driver.interrupt', isr, ...(raised === undefined ? {} : { raised }) });
     await Promise.all([device.drain(), isr & ISR_CONFIG ? this.link() : undefined]);

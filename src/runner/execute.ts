@@ -59,11 +59,13 @@ export interface Job {
 /** What came of a variant, and for a dry run the variants that it discovered. */
 export interface Execution {
   result: VariantResult;
+  /** Writes the timeline to where the result says that it is. */
+  store(): Promise<void>;
   discovered: Variant[];
 }
 
 /**
- * Runs one variant from start to verdict and stores its timeline.
+ * Runs one variant from start to verdict. Its timeline is not written yet: a result that does not count must not have one.
  * @throws only what is a bug of the tester or trouble with the output folder
  */
 export async function execute({ variant, name, place }: Job, environment: Environment): Promise<Execution> {
@@ -89,7 +91,7 @@ export async function execute({ variant, name, place }: Job, environment: Enviro
   } catch (error) {
     if (!(error instanceof QemuError && error.code === 'ERR_QEMU_UNSUPPORTED')) throw error;
     const reason = error.message;
-    return { result: skipped(base, reason), discovered: [] };
+    return { result: skipped(base, reason), store: async () => {}, discovered: [] };
   } finally {
     await dir.remove();
   }
@@ -97,7 +99,6 @@ export async function execute({ variant, name, place }: Job, environment: Enviro
   const requirements = judgeAll(timeline);
   const outcome = decide(timeline, requirements, environment.level);
   const file = join(TIMELINES, `${name}.jsonl`);
-  await writeTimeline(join(environment.out, file), timeline.events);
   const result: VariantResult = {
     ...base,
     ...outcome,
@@ -109,7 +110,8 @@ export async function execute({ variant, name, place }: Job, environment: Enviro
     excerpt: excerpt(timeline, requirements, outcome, environment.level),
   };
   const { discovery } = variant;
-  return { result, discovered: discovery ? cutPoints(timeline).map(discovery.with) : [] };
+  const store = () => writeTimeline(join(environment.out, file), timeline.events);
+  return { result, store, discovered: discovery ? cutPoints(timeline).map(discovery.with) : [] };
 }
 
 /** The result of a variant that was not run. */

@@ -1,4 +1,4 @@
-import { copyFile, mkdir } from 'node:fs/promises';
+import { access, copyFile, mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TIMELINES } from './execute.js';
 import type { RunResult } from './result.js';
@@ -10,7 +10,7 @@ const common: Record<string, (result: RunResult) => unknown> = {
   tester: ({ tester }) => tester.version,
   contract: ({ contract }) => contract.version,
   QEMU: ({ qemu: { versionText, sha256, buildId } }) => [versionText, sha256, buildId],
-  'expectation file': ({ expectations }) => expectations && basename(expectations.file),
+  'expectation file': ({ expectations }) => expectations && (expectations.sha256 ?? basename(expectations.file)),
   selection: ({ selection: { shard: _shard, jobs: _jobs, ...rest } }) => rest,
   'number of shards': ({ selection: { shard } }) => shard?.of,
 };
@@ -42,14 +42,17 @@ export function mergeRuns(runs: readonly StoredRun[]): RunResult {
   }
   const results = runs.map(({ result }) => result);
   const variants = results.flatMap((result) => result.variants).sort((a, b) => a.place - b.place);
-  const notRun = results.flatMap((result) => result.notRun);
+  const notRun = results.flatMap((result) => result.notRun).sort();
   const interrupted = results.some((result) => result.interrupted);
   const begin = Math.min(...results.map(({ startedAt }) => Date.parse(startedAt)));
   const end = Math.max(...results.map(({ startedAt, durationMs }) => Date.parse(startedAt) + durationMs));
   const summary = summarise(variants);
   const { shard: _, ...selection } = first.selection;
+  const { rounds: _rounds, ...rest } = first;
+  const rounds = Math.max(0, ...results.map((result) => result.rounds ?? 0));
   return {
-    ...first,
+    ...rest,
+    ...(rounds > 0 && { rounds }),
     startedAt: new Date(begin).toISOString(),
     durationMs: end - begin,
     hosts: [...new Map(results.flatMap(({ hosts }) => hosts).map((host) => [JSON.stringify(host), host])).values()],
@@ -75,9 +78,10 @@ export async function mergeFiles(runs: readonly StoredRun[], out: string): Promi
   for (const { dir, result } of runs)
     for (const { variant, timeline } of result.variants) {
       if (timeline === undefined) continue;
-      await copyFile(join(dir, timeline), join(out, timeline)).catch((cause: Error) => {
+      await access(join(dir, timeline)).catch((cause: Error) => {
         const hint = 'timelines lie beside results.json; were they left behind when it was copied?';
         throw new StoredRunError(`${variant}: ${cause.message}`, hint, { cause });
       });
+      await copyFile(join(dir, timeline), join(out, timeline));
     }
 }

@@ -106,7 +106,10 @@ export const runResult: z.ZodType<RunResult> = z.object({
     .min(1)
     .describe('Where it ran; several for shards that were merged'),
   expectations: z
-    .object({ file: text })
+    .object({
+      file: text,
+      sha256: hex('{64}').exactOptional().describe('Of the file as it was: expected.yaml beside the results is a copy'),
+    })
     .exactOptional()
     .describe('The expectation file that was used; absent: every failure counts'),
   selection: z.object({
@@ -114,6 +117,7 @@ export const runResult: z.ZodType<RunResult> = z.object({
     roles: z.array(role),
     machines: texts,
     profiles: texts,
+    accel: text.describe('As asked for: auto, or an accelerator'),
     repeat: z.int().min(1),
     jobs: z.int().min(1),
     selection: z.enum(selections),

@@ -92,13 +92,14 @@ export interface RunResult {
   /** Where; several for shards that were merged. */
   hosts: Host[];
   /** The expectation file that was used; absent: every failure counts. */
-  expectations?: { file: string };
+  expectations?: { file: string; sha256?: string };
   /** The selection as given on the command line. */
   selection: {
     selectors: string[];
     roles: Role[];
     machines: string[];
     profiles: string[];
+    accel: string;
     repeat: number;
     jobs: number;
     /** quick, standard or full. */

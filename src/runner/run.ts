@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -5,7 +6,7 @@ import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { CONTRACT_VERSION, type ContractLevel } from '../contract/index.js';
 import { host } from '../os/index.js';
-import { DEFAULT_PROFILE } from '../peer/index.js';
+import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { type AccelChoice, haltBios, identify, type QemuFacts, type QemuIdentity, Workspace } from '../qemu/index.js';
 import type { Ms } from '../timeline/index.js';
 import { type Environment, execute, type Job, resultOf, skipped, TIMELINES } from './execute.js';
@@ -67,7 +68,7 @@ export interface RunOptions {
   reproduce?(variant: Variant): string;
 }
 
-/** Runs the variants and tells the reporters. @throws what is a bug of the tester or trouble with the output folder */
+/** Runs the variants and tells the reporters. @throws RunOptionError, or what is a bug of the tester or trouble with the output folder */
 export async function run(given: RunOptions): Promise<RunResult> {
   const options = withDefaults(given);
   const { facts, out, reporters, signal, selection, tester } = options;
@@ -79,19 +80,23 @@ export async function run(given: RunOptions): Promise<RunResult> {
   await mkdir(join(out, TIMELINES), { recursive: true });
   const { path, version, versionText, binary } = facts;
   const about = Promise.all([options.identity ?? identify(binary), host()]);
-  const expectations = options.expectations && { file: options.expectations.file };
-  if (options.expectations?.text !== undefined) await writeFile(join(out, EXPECTED), options.expectations.text);
+  const known = options.expectations;
+  const expectations = known && {
+    file: known.file,
+    ...(known.text === undefined ? {} : { sha256: createHash('sha256').update(known.text).digest('hex') }),
+  };
+  if (known?.text !== undefined) await writeFile(join(out, EXPECTED), known.text);
   const { jobs, unfit } = shared(plan(options.variants, options.repeat), options.skipped ?? [], selection.shard);
   // Every place in the results that is known of, by the name of its timeline, and the results that are there.
   const places = new Map<string, { place: number; id: string }>();
   const results = new Map<string, VariantResult>();
   const late = new AbortController();
+  let rounds = 0;
+  const workspace = await Workspace.create();
   const timer =
     options.maxTimeMs === undefined
       ? undefined
       : setTimeout(() => late.abort(), Math.min(options.maxTimeMs, MAX_TIMER_MS));
-  let rounds = 0;
-  const workspace = await Workspace.create();
   try {
     const biosPath = workspace.file('halt.bin');
     await writeFile(biosPath, haltBios());
@@ -129,7 +134,7 @@ export async function run(given: RunOptions): Promise<RunResult> {
     const perform = async (job: PlannedJob, add: (jobs: readonly PlannedJob[]) => void) => {
       const { variant, name } = job;
       for (const reporter of reporters) reporter.onVariantStart?.({ id: variant.id });
-      const { result: outcome, discovered } = await execute(job, environment);
+      const { result: outcome, store, discovered } = await execute(job, environment);
       const expectation = options.expectations?.judge(variant, outcome, options.level);
       const result = { ...outcome, ...(expectation && { expectation }) };
       // One that was selected by its whole id runs anyway.
@@ -139,7 +144,10 @@ export async function run(given: RunOptions): Promise<RunResult> {
       if (more.length > 0) for (const reporter of reporters) reporter.onDiscovery?.({ variants: more.length });
       add(more);
       // Cut short, it says nothing; only what QEMU did before that counts.
-      if (!end.aborted || result.verdict === 'fail') report(name, result);
+      if (!end.aborted || result.verdict === 'fail') {
+        await store();
+        report(name, result);
+      }
       const stop = options.failFast || options.repeatUntilFail;
       if (stop && result.verdict === 'fail' && !isExpected(result)) enough.abort();
     };
@@ -179,6 +187,19 @@ export async function run(given: RunOptions): Promise<RunResult> {
   return result;
 }
 
+/** An option of a run that makes no sense, and what does. */
+export class RunOptionError extends Error {
+  override readonly name = 'RunOptionError';
+  readonly code = 'ERR_RUN_OPTION';
+
+  constructor(
+    message: string,
+    readonly hint: string,
+  ) {
+    super(message);
+  }
+}
+
 function withDefaults(given: RunOptions) {
   const options = {
     profile: DEFAULT_PROFILE,
@@ -191,12 +212,18 @@ function withDefaults(given: RunOptions) {
     reproduce: ({ id }: Variant) => `vhost-reconnect run '${id}'`,
     ...given,
   };
-  const { variants, profile, repeat, jobs, level } = options;
+  const { variants, profile, accel, repeat, jobs, level } = options;
+  if (!(profile in profiles))
+    throw new RunOptionError(`no profile is called ${profile}`, `one of ${Object.keys(profiles).join(', ')}`);
+  for (const [name, value] of Object.entries({ jobs, repeat }))
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new RunOptionError(`${name} is ${value}`, 'a whole number from 1 up');
   const selection: RunResult['selection'] = {
     selectors: variants.map(({ id }) => id),
     roles: [...new Set(variants.map(({ role }) => role))],
     machines: [...new Set(variants.map(({ machine }) => machine))],
     profiles: [profile],
+    accel,
     repeat,
     jobs,
     selection: 'full',

@@ -1,7 +1,7 @@
-import { Document, LineCounter, parseDocument, type Scalar, visit, type YAMLMap, type YAMLSeq } from 'yaml';
+import { Document, isSeq, parseDocument, visit, type YAMLSeq } from 'yaml';
 import type { Variant } from '../cases/index.js';
 import type { QemuFacts } from '../qemu/index.js';
-import { type Entry, isWithin } from './expectation-file.js';
+import type { Entry } from './expectation-file.js';
 import type { RunResult, VariantResult } from './result.js';
 import { selectorOf } from './variant-selector.js';
 import { breaks } from './verdict.js';
@@ -9,134 +9,99 @@ import { breaks } from './verdict.js';
 /** What an entry says that nobody has looked into. */
 export const UNEXPLAINED = { reason: 'Not explained yet.', reference: 'unexplained' } as const;
 
-type EntryList = YAMLSeq.Parsed<YAMLMap.Parsed>;
-
-/** What breaks in a variant always, and what sometimes. */
-type Broken = Partial<Pick<Entry, 'requirements' | 'may'>>;
-
 /** An expectation file after an update. */
 export interface UpdatedFile {
   text: string;
-  /** Entries that are new or were wrong. */
-  changed: number;
-  /** Entries that nobody has looked into. */
+  /** How many entries are new. */
+  added: number;
+  /** How many entries nobody has looked into, the new ones among them. */
   unexplained: number;
+  /** Entries that were not right of some variant, by their place in the file: what they say is for people to mend. */
+  wrong: string[];
 }
 
 /**
- * An expectation file by which a run would have been as expected. Entries that were right stay, with comments and all. One that
- * was wrong of a variant makes way for entries of what was seen, and of what it says of the variants that were not run; each
- * keeps its reason unless nothing of it broke. What was not expected at all gets entries without a reason, for somebody to look
- * into. What broke in some repetitions only becomes `may`.
+ * An expectation file with an entry more for each variant that failed and that no entry names. What somebody wrote stays to the
+ * letter. What broke in some repetitions only becomes `may`.
  * @param text of the file as it was when the run began; undefined: there was none
- * @param variants all that the catalogue has
+ * @throws RangeError when the list of entries is not written a line each, so that nothing can be put behind it
  */
 export function updateExpectations(
   text: string | undefined,
   { variants: results, selection: { level } }: Pick<RunResult, 'variants' | 'selection'>,
   facts: Pick<QemuFacts, 'version' | 'versionText'>,
-  variants: readonly Variant[],
 ): UpdatedFile {
   const file = text ?? emptyFile(facts);
-  const lines = new LineCounter();
-  const document = parseDocument(file, { lineCounter: lines });
-  const old = document.get('expected') as EntryList;
+  const document = parseDocument(file);
+  const entries = (document.toJS() as { expected: Entry[] }).expected;
   const judged = results.filter(({ verdict }) => verdict === 'pass' || verdict === 'fail');
-  const seen = observe(judged, level);
-  const lineIn = ({ expectation }: VariantResult) => Number(/\d+$/.exec(expectation?.place ?? '')?.[0]);
-  const wrong = new Set(judged.filter(({ expectation }) => expectation && expectation.state !== 'met').map(lineIn));
-  const settled = new Set<string>();
-  /** What takes the place of each entry that was wrong. */
-  const instead = new Map<YAMLMap.Parsed, Entry[]>();
-  for (const item of old.items) {
-    const entry = item.toJS(document) as Entry;
-    if (!isWithin(entry, facts.version)) continue;
-    const { line } = lines.linePos((item.get('case', true) as Scalar.Parsed).range[0]);
-    const { picks } = selectorOf(entry.case);
-    const named = [...variants.filter(picks), ...judged.filter((one) => lineIn(one) === line)];
-    const keys = new Set(named.map(keyOf));
-    for (const key of keys) settled.add(key);
-    if (wrong.has(line))
-      instead.set(
-        item,
-        [...keys].flatMap((key) => entryFor(key, seen.get(key) ?? entry, entry)),
-      );
-  }
-  const added = [...seen].flatMap(([key, broken]) => (settled.has(key) ? [] : entryFor(key, broken)));
-  const left = old.items.filter((item) => !instead.has(item)).map((item) => item.toJS(document) as Entry);
-  const written = [...[...instead.values()].flat(), ...added];
+  const added = [...observe(judged, level)].flatMap(([key, { one, requirements, may }]): Entry[] => {
+    if (requirements.length + may.length === 0 || entries.some((entry) => selectorOf(entry.case).picks(pointOf(one))))
+      return [];
+    const some = { ...(requirements.length > 0 && { requirements }), ...(may.length > 0 && { may }) };
+    return [{ case: key, ...some, ...UNEXPLAINED } as Entry];
+  });
+  const wrong = judged.flatMap(({ expectation }) =>
+    expectation && expectation.state !== 'met' ? [`${expectation.place} (${expectation.state})`] : [],
+  );
   return {
-    text: edit(file, document, instead, added),
-    changed: written.length,
-    unexplained: [...left, ...written].filter(({ reference }) => reference === UNEXPLAINED.reference).length,
+    text: added.length === 0 ? file : insert(file, document.get('expected', true), added),
+    added: added.length,
+    unexplained: [...entries, ...added].filter(({ reference }) => reference === UNEXPLAINED.reference).length,
+    wrong: [...new Set(wrong)],
   };
 }
 
-/** The file with other entries in place of some, and some behind the rest. What is not concerned stays to the letter. */
-function edit(
-  file: string,
-  document: Document.Parsed,
-  instead: ReadonlyMap<YAMLMap.Parsed, readonly Entry[]>,
-  added: readonly Entry[],
-): string {
-  const old = document.get('expected') as EntryList;
-  const [start, , end] = old.range;
-  const remain = old.items.some((item) => instead.get(item)?.length !== 0) || added.length > 0;
-  if (!remain) return `${file.slice(0, start).trimEnd()} []\n${file.slice(end)}`;
-  if (old.flow || old.items.length === 0) {
-    const entries = old.items.flatMap((item) => instead.get(item) ?? [item.toJS(document) as Entry]);
-    return `${file.slice(0, start).trimEnd()}\n${print([...entries, ...added], 2)}${file.slice(end)}`;
-  }
-  const indent = start - lineStart(file, start);
-  let [text, at] = ['', 0];
-  for (const [item, entries] of instead) {
-    text += file.slice(at, lineStart(file, item.range[0])) + print(entries, indent);
-    at = item.range[2];
-  }
-  const rest = file.slice(at, end);
-  return `${text}${rest}${rest === '' || rest.endsWith('\n') ? '' : '\n'}${print(added, indent)}${file.slice(end)}`;
+/** The file with entries behind those that it has. */
+function insert(file: string, list: unknown, added: readonly Entry[]): string {
+  if (!isSeq(list)) throw new RangeError('the list of what is expected is no list');
+  const [start, end] = (list as YAMLSeq.Parsed).range;
+  if (list.items.length === 0)
+    return `${file.slice(0, start).trimEnd()}\n${print(added, 2)}${file.slice(end).replace(/^[ \t]*\r?\n/, '')}`;
+  if (list.flow) throw new RangeError('its entries are not written a line each');
+  const indent = start - (file.lastIndexOf('\n', start - 1) + 1);
+  const line = file.indexOf('\n', end - 1) + 1;
+  const [before, after] = line === 0 ? [`${file}\n`, ''] : [file.slice(0, line), file.slice(line)];
+  return before + print(added, indent) + after;
 }
 
-const lineStart = (text: string, offset: number) => text.lastIndexOf('\n', offset - 1) + 1;
-
 function print(entries: readonly Entry[], indent: number): string {
-  if (entries.length === 0) return '';
-  const document = new Document(entries);
-  visit(document, { Seq: (_, node, path) => void (path.length > 1 && Object.assign(node, { flow: true })) });
+  const document = new Document(entries, { aliasDuplicateObjects: false });
+  visit(document, {
+    Seq: (_, node, path) => {
+      if (path.length > 1) node.flow = true;
+    },
+  });
   return document.toString({ lineWidth: 0, flowCollectionPadding: false }).replace(/^(?=.)/gm, ' '.repeat(indent));
 }
 
-/** The entry for a variant, if anything breaks. The reason of the entry before holds as long as any of that still breaks. */
-function entryFor(key: string, broken: Broken, before?: Entry): Entry[] {
-  const { requirements, may } = { requirements: [], may: [], ...broken };
-  const all = [...requirements, ...may];
-  if (all.length === 0) return [];
-  const known = before && all.some((id) => [...(before.requirements ?? []), ...(before.may ?? [])].includes(id));
-  const { reason, reference } = known ? before : UNEXPLAINED;
-  const some = { ...(requirements.length > 0 && { requirements }), ...(may.length > 0 && { may }) };
-  return [{ case: key, ...some, reason, reference } as Entry];
+const valuesOf = (id: string) => /\[(.*)\]$/.exec(id)?.[1]?.split(',') ?? [];
+
+/** As much of a variant as an entry's selector looks at: one that a dry run discovered is in no catalogue. */
+function pointOf({ variant, case: caseId, role, machine }: VariantResult) {
+  const params = Object.fromEntries(valuesOf(variant).map((part) => part.split('=') as [string, string]));
+  return { caseId, role, machine: machine as Variant['machine'], params };
 }
 
 /** What an entry calls a variant: by its id, with role and machine, which an id may leave out. */
-function keyOf(one: VariantResult | Variant): string {
-  const [id, caseId] = 'variant' in one ? [one.variant, one.case] : [one.id, one.caseId];
-  const values = /\[(.*)\]$/.exec(id)?.[1]?.split(',') ?? [];
-  const more = [`role=${one.role}`, `machine=${one.machine}`].filter((value) => !values.includes(value));
+function keyOf({ variant, case: caseId, role, machine }: VariantResult): string {
+  const values = valuesOf(variant);
+  const more = [`role=${role}`, `machine=${machine}`].filter((value) => !values.includes(value));
   return `${caseId}[${[...values, ...more].join(',')}]`;
 }
 
 /** What broke, by variant. What a variant breaks in all its repetitions, it breaks always. */
-function observe(results: readonly VariantResult[], level: RunResult['selection']['level']): Map<string, Broken> {
-  const runs = new Map<string, string[][]>();
-  for (const result of results) {
-    const broken = breaks(result.requirements, level).map(({ requirement }) => requirement);
-    runs.set(keyOf(result), [...(runs.get(keyOf(result)) ?? []), broken]);
+function observe(results: readonly VariantResult[], level: RunResult['selection']['level']) {
+  const runs = new Map<string, { one: VariantResult; each: string[][] }>();
+  for (const one of results) {
+    const broken = breaks(one.requirements, level).map(({ requirement }) => requirement);
+    runs.set(keyOf(one), { one, each: [...(runs.get(keyOf(one))?.each ?? []), broken] });
   }
   return new Map(
-    [...runs].map(([key, each]) => {
+    [...runs].map(([key, { one, each }]) => {
       const ever = [...new Set(each.flat())];
       const requirements = ever.filter((requirement) => each.every((broken) => broken.includes(requirement)));
-      return [key, { requirements, may: ever.filter((requirement) => !requirements.includes(requirement)) }];
+      return [key, { one, requirements, may: ever.filter((requirement) => !requirements.includes(requirement)) }];
     }),
   );
 }

@@ -2,7 +2,7 @@ import { matches, picks, selectorHint, type Variant } from '../cases/index.js';
 
 /** What an entry of an expectation file names. */
 export interface VariantSelector {
-  picks(variant: Variant): boolean;
+  picks(variant: Pick<Variant, 'caseId' | 'role' | 'machine' | 'params'>): boolean;
   /** Whether it picks the variant, or one that it may discover as a dry run. */
   mayPick(variant: Variant): boolean;
   /** What may have been meant, when it names nothing. */
@@ -20,7 +20,7 @@ export function selectorOf(text: string): VariantSelector {
     .split(',')
     .filter((part) => part !== '')
     .map((part) => part.split('=').map((word) => word.trim()) as [string, string]);
-  const fits = ({ caseId, role, machine, params }: Variant, open?: string) => {
+  const fits = ({ caseId, role, machine, params }: Parameters<VariantSelector['picks']>[0], open?: string) => {
     const values = Object.entries({ ...params, role, machine }).map(([key, value]) => [key, String(value)]);
     return (
       picks(name, { id: caseId, caseId }) &&

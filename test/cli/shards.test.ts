@@ -83,6 +83,20 @@ describe('run --max-time', () => {
   });
 });
 
+describe('run --repeat-until-fail', () => {
+  it('goes on until it is stopped; the timelines are those of the results', async () => {
+    const w = world();
+    const done = w.run('run', QUIT, '--repeat-until-fail', '--jobs', '1', '--log-level', 'debug');
+    await expect.poll(() => w.err.split('variant starts').length, { timeout: 30_000 }).toBeGreaterThan(3);
+    w.interrupt();
+    expect(await done).toBe(130);
+    const dir = newest(w, 'reports');
+    expect(results(dir)).toMatchObject({ interrupted: true, summary: { total: 1, pass: 1 } });
+    expect(results(dir).rounds).toBeGreaterThan(2);
+    expect(await w.run('judge', dir)).toBe(0);
+  });
+});
+
 describe('run --rerun-failed', () => {
   /** A run of a variant that passes, told otherwise. */
   async function spoilt(w: World, over: Partial<VariantResult>, notRun: string[] = []): Promise<string> {
@@ -104,6 +118,27 @@ describe('run --rerun-failed', () => {
     const unsure = await spoilt(w, { verdict: 'inconclusive' }, ['quit.away[role=server,driver=none]']);
     expect(await w.run('run', 'quit.connected', '--rerun-failed', unsure, '--quiet')).toBe(0);
     expect(ids(results(newest(w, 'reports')))).toEqual([QUIT]);
+  });
+
+  it('runs what a dry run discovers, too, by the selection of before', async () => {
+    const w = world();
+    const dry = 'sweep.every-message[role=server,phase=quit,pairs=1,cut=none,machine=microvm]';
+    const first = await spoilt(w, {}, [dry]);
+    const { selection, ...rest } = results(first);
+    const wide = { selectors: ['sweep.every-message'], roles: ['server'], machines: ['microvm'], selection: 'full' };
+    writeFileSync(join(first, 'results.json'), JSON.stringify({ ...rest, selection: { ...selection, ...wide } }));
+    expect(await w.run('run', '--rerun-failed', first, '--quiet')).not.toBe(2);
+    const again = ids(results(newest(w, 'reports')));
+    expect(again[0]).toBe(dry);
+    expect(again.length).toBeGreaterThan(3);
+  });
+
+  it('looks at the selectors first, and says what is left of them', async () => {
+    const w = world();
+    const first = await spoilt(w, { verdict: 'inconclusive' });
+    expect(await w.run('run', 'leave.many', '--rerun-failed', first)).toBe(0);
+    expect(w.err).toContain('nothing to run again');
+    expect(await w.run('run', 'leaf.many', '--rerun-failed', first)).toBe(2);
   });
 
   it('has nothing to do after a run that was as expected', async () => {

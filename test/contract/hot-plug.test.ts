@@ -143,3 +143,13 @@ describe('a removal', () => {
     expectHold('R31', lowered);
   });
 });
+
+describe('R18 in a netdev that is being added', () => {
+  it.each(['server', 'client'] as const)('breaks when the handshake stands still without the peer (%s)', (role) => {
+    const story = stories[role];
+    const asked = at(story, 'netdev_add');
+    const word = story.find('wire.recv', ({ t, name }) => t > asked && name === 'SET_PROTOCOL_FEATURES');
+    const still = story.stretch(word.t - 0.05, 8000);
+    expectBreak('R18', still, 'hang', new RegExp(`session ${word.session}`));
+  });
+});

@@ -117,6 +117,7 @@ export function runOf(variants: VariantResult[], over: Partial<RunResult> = {}):
       roles: ['server'],
       machines: ['q35'],
       profiles: ['ovs-dpdk-3.1'],
+      accel: 'auto',
       repeat: 1,
       jobs: 16,
       selection: 'full',

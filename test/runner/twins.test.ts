@@ -102,6 +102,7 @@ async function judge(
       roles: [],
       machines: [],
       profiles: [],
+      accel: 'auto',
       repeat: 1,
       jobs,
       selection: 'full',

@@ -1,12 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { builtinCases, loadCatalogue, vocabulary } from '../../src/cases/index.js';
-import { allVariants } from '../../src/cli/catalogue.js';
 import { updateExpectations, type VariantResult } from '../../src/runner/index.js';
 import { broken, runOf, variant } from '../report/fixtures.js';
 
 const facts = { version: '9.1.2', versionText: 'QEMU emulator version 9.1.2 (v9.1.2-dirty (x86/64))' };
-const catalogue = allVariants(await loadCatalogue([builtinCases], vocabulary));
 const id = (role: string, driver: string) => `quit.connected[role=${role},driver=${driver}]`;
 const named = (role: string, driver: string) => id(role, driver).replace(']', ',machine=q35]');
 
@@ -20,7 +17,7 @@ const stands = (state: 'met' | 'stale' | 'exceeded', line: number): Partial<Vari
   expectation: { state, place: `mine.yaml:${line}`, reason: '', reference: '', broken: [], held: [], more: [] },
 });
 const update = (text: string | undefined, ...results: VariantResult[]) =>
-  updateExpectations(text, runOf(results), facts, catalogue);
+  updateExpectations(text, runOf(results), facts);
 const entries = (text: string) => (parse(text) as { expected: object[] }).expected;
 const unexplained = { reason: 'Not explained yet.', reference: 'unexplained' };
 
@@ -35,23 +32,18 @@ expected:
   - { case: 'quit.connected[role=client]', may: [R2], reason: Another., reference: 'defect:two' } # beside it
 `;
 
-const one = `case: '${named('server', 'none')}', requirements: [R4], reason: One., reference: 'defect:one'`;
-const head = 'build: { from: 9.1.0, below: 9.2.0, package: .* }\nexpected:';
-const wrongBlock = `${head}\n- { ${one} }\n`;
-const wrongFlow = `${head} [{ ${one} }]\n`;
-
 describe('updateExpectations', () => {
   it('makes a file for this very build, and marks what nobody has looked into', () => {
     const {
       text,
-      changed,
+      added,
       unexplained: open,
     } = update(undefined, result('server', 'none', ['R4', 'R2']), result('client', 'none', []));
     expect(parse(text)).toEqual({
       build: { from: '9.1.2', below: '9.1.3', package: 'v9\\.1\\.2-dirty \\(x86\\/64\\)' },
       expected: [{ case: named('server', 'none'), requirements: ['R4', 'R2'], ...unexplained }],
     });
-    expect([changed, open]).toEqual([1, 1]);
+    expect([added, open]).toEqual([1, 1]);
     expect(entries(update(undefined, result('server', 'none', [])).text)).toEqual([]);
   });
 
@@ -62,66 +54,51 @@ describe('updateExpectations', () => {
     ]);
   });
 
-  it('leaves an entry that was right as it is written', () => {
-    const { text, changed } = update(
+  it('leaves what is written to the letter, and adds behind it what no entry names', () => {
+    const other = { machine: 'pc', variant: 'quit.away[role=server,driver=none,machine=pc]', case: 'quit.away' };
+    for (const before of [file, file.trimEnd(), file.replaceAll('\n', '\r\n'), `${file}# the end\n`]) {
+      expect(update(before, result('server', 'none', ['R4'], stands('met', 5))).text).toBe(before);
+      const { text, added } = update(before, result('server', 'none', ['R2'], other));
+      expect(added).toBe(1);
+      expect(text.replace(/ {2}- case: quit\.away\[.*\n(?: {4}.*\n)*/, '').trimEnd()).toBe(before.trimEnd());
+      expect(entries(text).at(-1)).toEqual({ case: other.variant, requirements: ['R2'], ...unexplained });
+    }
+  });
+
+  it('fills an empty list, whatever stands around it', () => {
+    for (const list of ['expected: []', 'expected: [] # none yet', 'expected:\n  # none yet\n  []']) {
+      const before = `${list}\nbuild: { from: 9.1.0, below: 9.2.0, package: .* }\n`;
+      const { text } = update(before, result('server', 'none', ['R4']));
+      expect(entries(text)).toEqual([{ case: named('server', 'none'), requirements: ['R4'], ...unexplained }]);
+      expect(parse(text)).toMatchObject({ build: { from: '9.1.0' } });
+    }
+  });
+
+  it('leaves to people what is wrong, and names each place once', () => {
+    const { text, added, wrong } = update(
       file,
-      result('server', 'none', ['R4'], stands('met', 5)),
-      result('client', 'none', []),
+      result('server', 'none', [], stands('stale', 5)),
+      result('server', 'linux', [], stands('stale', 5)),
+      result('client', 'none', ['R9'], stands('exceeded', 8)),
     );
-    expect(changed).toBe(0);
-    expect(text).toBe(file);
-    const added = update(
-      file,
-      result('server', 'none', ['R4'], stands('met', 5)),
-      result('server', 'none', ['R2'], {
-        machine: 'pc',
-        variant: 'quit.away[role=server,driver=none,machine=pc]',
-        case: 'quit.away',
-      }),
-    );
-    expect(added.text.startsWith(file)).toBe(true);
-    expect(entries(added.text)).toHaveLength(3);
+    expect([text, added]).toEqual([file, 0]);
+    expect(wrong).toEqual(['mine.yaml:5 (stale)', 'mine.yaml:8 (exceeded)']);
   });
 
-  it('takes out what held, and keeps what the entry says of variants that were not run', () => {
-    const { text } = update(file, result('server', 'none', [], stands('stale', 5)));
-    const kept = entries(text).filter((entry) => 'requirements' in entry) as unknown as {
-      case: string;
-      reason: string;
-    }[];
-    expect(kept.map((entry) => entry.case)).not.toContain(named('server', 'none'));
-    expect(kept.length).toBeGreaterThan(2);
-    for (const entry of kept) expect(entry).toMatchObject({ requirements: ['R4'], reason: 'A reason.' });
-    expect(text).toContain('# of ours');
-    expect(text).toContain('# beside it');
+  it('knows what a dry run discovered by its entry', () => {
+    const cut = 'sweep.every-message[role=server,phase=quit,pairs=1,cut=GET_FEATURES.1.after-read]';
+    const found = { variant: cut, case: 'sweep.every-message' };
+    const known = `${file}  - { case: 'sweep.every-message[phase=quit]', may: [R1], reason: One., reference: 'defect:one' }\n`;
+    expect(update(known, result('server', 'none', ['R1'], found)).added).toBe(0);
+    expect(update(file, result('server', 'none', ['R1'], found)).added).toBe(1);
   });
 
-  it('adds what broke beside it, under the reason that was; without one when nothing of it broke', () => {
-    const more = entries(update(file, result('server', 'none', ['R4', 'R9'], stands('exceeded', 5))).text);
-    expect(more).toContainEqual({
-      case: named('server', 'none'),
-      requirements: ['R4', 'R9'],
-      reason: 'A reason.',
-      reference: 'defect:one',
-    });
-    const { text, unexplained: open } = update(file, result('server', 'none', ['R9'], stands('exceeded', 5)));
-    expect(entries(text)).toContainEqual({ case: named('server', 'none'), requirements: ['R9'], ...unexplained });
-    expect(open).toBe(1);
-  });
-
-  it.each([wrongBlock, wrongFlow])('leaves an empty list where nothing breaks any more', (before) => {
-    const line = before.split('\n').findIndex((text) => text.includes('case')) + 1;
-    const after = update(before, result('server', 'none', [], stands('stale', line)));
-    expect(parse(after.text)).toMatchObject({ build: { from: '9.1.0' }, expected: [] });
-    const worse = update(before, result('server', 'none', ['R2'], stands('exceeded', line)));
-    expect(entries(worse.text)).toEqual([{ case: named('server', 'none'), requirements: ['R2'], ...unexplained }]);
-  });
-
-  it('minds no entry of another version', () => {
-    const other = file.replace('reason: A reason.', 'below: 9.1.1\n    reason: A reason.');
-    const list = entries(update(other, result('server', 'none', ['R4'])).text);
-    expect(list).toContainEqual({ case: named('server', 'none'), requirements: ['R4'], ...unexplained });
-    expect(list[0]).toMatchObject({ case: 'quit.connected[role=server]', below: '9.1.1' });
+  it('refuses a list that nothing can be put behind', () => {
+    const flow = `build: { from: 9.1.0, below: 9.2.0, package: .* }
+expected: [{ case: quit.away, may: [R2], reason: Another., reference: 'defect:two' }]
+`;
+    expect(() => update(flow, result('server', 'none', ['R4']))).toThrow(RangeError);
+    expect(update(flow, result('server', 'none', [])).text).toBe(flow);
   });
 
   it('says nothing of what was not judged', () => {
