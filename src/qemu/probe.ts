@@ -1,6 +1,5 @@
 import { readFile, readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { processCmdline } from '../os/index.js';
 import { type Json, Recorder } from '../timeline/index.js';
 import { boundedRun } from './bounded-run.js';
 import { accelerators, atLeast, neededTypes, type QemuFacts } from './facts.js';
@@ -102,7 +101,8 @@ async function requireExec(pid: number): Promise<void> {
 async function binaryOf(pid: number): Promise<string> {
   const exe = await readlink(`/proc/${pid}/exe`);
   if (!/^ld[-.]/.test(basename(exe))) return exe;
-  for (const argument of processCmdline(pid)?.slice(1) ?? []) {
+  const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+  for (const argument of words.slice(1)) {
     const path = argument.includes('/') ? await findProgram(argument) : undefined;
     if (path !== undefined) return path;
   }

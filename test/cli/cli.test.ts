@@ -178,6 +178,7 @@ describe('list', () => {
       ['quit.away', '4'],
       ['quit.connected', '4'],
       ['quit.just-returned', '2'],
+      ['quit.meanwhile', '81'],
       ['quit.mid-handshake', '4'],
       ['quit.silent-stop', '2'],
     ]);

@@ -269,8 +269,15 @@ describe('the picture', () => {
   it('names what is under the pointer', async () => {
     const { page } = await open(small);
     const { stage } = await picture(page);
-    const box = (await stage.locator('.tp-event.tp-bad').last().boundingBox())!;
-    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    // Between two frames the picture is drawn anew: then the event found has no box any more.
+    let box: { x: number; y: number; width: number; height: number } | null = null;
+    const look = async () => {
+      box = await stage.locator('.tp-event.tp-bad').last().boundingBox();
+      return box;
+    };
+    await expect.poll(look).not.toBeNull();
+    const { x, y, width, height } = box!;
+    await page.mouse.move(x + width / 2, y + height / 2);
     const tip = first(page).locator('.tp-tip');
     await tip.waitFor();
     expect(await tip.textContent()).toMatch(/\+\d+\.\d{3} s {2}/);
