@@ -2,7 +2,7 @@ import yargs from 'yargs';
 import { CatalogueError, SelectorError } from '../cases/index.js';
 import { QemuError } from '../qemu/index.js';
 import { BundleError, printable } from '../report/index.js';
-import { StoredRunError } from '../runner/index.js';
+import { RunOptionError, StoredRunError } from '../runner/index.js';
 import { bundleCommand, verifyCommand } from './bundle.js';
 import { compareCommand } from './compare.js';
 import { doctorCommand } from './doctor.js';
@@ -130,6 +130,7 @@ function complain(error: unknown, io: Io, debug: boolean): number {
     error instanceof QemuError ||
     error instanceof CatalogueError ||
     error instanceof StoredRunError ||
+    error instanceof RunOptionError ||
     error instanceof BundleError;
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const hint = known && 'hint' in error ? error.hint : undefined;

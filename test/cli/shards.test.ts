@@ -141,6 +141,18 @@ describe('run --rerun-failed', () => {
     expect(await w.run('run', 'leaf.many', '--rerun-failed', first)).toBe(2);
   });
 
+  it('refuses a profile that there is not any more', async () => {
+    const w = world();
+    const first = await spoilt(w, { verdict: 'inconclusive' });
+    const { selection, ...rest } = results(first);
+    writeFileSync(
+      join(first, 'results.json'),
+      JSON.stringify({ ...rest, selection: { ...selection, profiles: ['gone'] } }),
+    );
+    expect(await w.run('run', '--rerun-failed', first)).toBe(2);
+    expect(w.err).toMatch(/no profile is called gone \(one of ovs-dpdk-2\.15, /);
+  });
+
   it('has nothing to do after a run that was as expected', async () => {
     const w = world();
     const first = await spoilt(w, {});
