@@ -64,7 +64,9 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
       'the others would overwrite them; run it in one',
     );
   const before = argv.rerunFailed === undefined ? undefined : (await readRun(resolve(io.cwd, argv.rerunFailed))).result;
-  const again = before && openOf(before, select(allVariants(cases), argv.selector).length > 0 ? argv.selector : []);
+  // Throws for a selector that names nothing, which openOf would take for one that has nothing open.
+  if (before) select(allVariants(cases), argv.selector);
+  const again = before && openOf(before, argv.selector);
   if (again?.length === 0) {
     io.stderr.write('nothing to run again: all that is selected of that run passed, or failed as expected\n');
     return EXIT.ok;

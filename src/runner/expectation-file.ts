@@ -109,10 +109,12 @@ async function read(path: string): Promise<ExpectationFile> {
 
 const numberOf = (dotted: string) => dotted.split('.').reduce((sum, part) => sum * 1000 + Number(part), 0);
 
+/** What a build prints of its package: the whole text in the parentheses of `--version`; empty without. */
+export const packageText = (versionText: string): string => /\((.*)\)$/.exec(versionText)?.[1] ?? '';
+
 /** Whether a build is one that a file is for. */
 export function isFor(build: Build, facts: Pick<QemuFacts, 'version' | 'versionText'>): boolean {
-  const [, printed = ''] = /\((.*)\)$/.exec(facts.versionText) ?? [];
-  return isWithin(build, facts.version) && new RegExp(`^(?:${build.package})$`).test(printed);
+  return isWithin(build, facts.version) && new RegExp(`^(?:${build.package})$`).test(packageText(facts.versionText));
 }
 
 /** Whether a version is in a range, which may be open. */

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { TIMELINES } from './execute.js';
 import type { RunResult } from './result.js';
 import { exitCode, summarise } from './run.js';
-import { EXPECTED, type StoredRun, StoredRunError } from './stored-run.js';
+import { EXPECTED, type StoredRun, StoredRunError, TIMELINE_HINT } from './stored-run.js';
 
 /** What must be the same in all shards, by the words of the message. */
 const common: Record<string, (result: RunResult) => unknown> = {
@@ -79,8 +79,7 @@ export async function mergeFiles(runs: readonly StoredRun[], out: string): Promi
     for (const { variant, timeline } of result.variants) {
       if (timeline === undefined) continue;
       await access(join(dir, timeline)).catch((cause: Error) => {
-        const hint = 'timelines lie beside results.json; were they left behind when it was copied?';
-        throw new StoredRunError(`${variant}: ${cause.message}`, hint, { cause });
+        throw new StoredRunError(`${variant}: ${cause.message}`, TIMELINE_HINT, { cause });
       });
       await copyFile(join(dir, timeline), join(out, timeline));
     }

@@ -11,6 +11,9 @@ export const RESULTS = 'results.json';
 /** The expectation file that was used, as it was. */
 export const EXPECTED = 'expected.yaml';
 
+/** For who misses a timeline. */
+export const TIMELINE_HINT = 'timelines lie beside results.json; were they left behind when it was copied?';
+
 /** What is no run of ours, or one that cannot be read: where, and why. */
 export class StoredRunError extends Error {
   override readonly name = 'StoredRunError';
@@ -67,14 +70,13 @@ export async function readRun(path: string): Promise<StoredRun> {
  * @throws StoredRunError when the run has none of it, or it cannot be read
  */
 export async function timelineOf(run: StoredRun, { variant, timeline }: VariantResult): Promise<Timeline> {
-  const hint = 'timelines lie beside results.json; were they left behind when it was copied?';
   if (timeline === undefined) throw new StoredRunError(`${variant} was not run and has no timeline`, 'choose another');
   const file = join(run.dir, timeline);
   try {
     return await readTimeline(file);
   } catch (cause) {
     const why = 'line' in (cause as object) ? (cause as Error).message : `${file}: ${reason(cause)}`;
-    throw new StoredRunError(`${variant}: ${why}`, hint, { cause });
+    throw new StoredRunError(`${variant}: ${why}`, TIMELINE_HINT, { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 import { Document, isSeq, parseDocument, visit, type YAMLSeq } from 'yaml';
 import type { Variant } from '../cases/index.js';
 import type { QemuFacts } from '../qemu/index.js';
-import type { Entry } from './expectation-file.js';
+import { type Entry, packageText } from './expectation-file.js';
 import type { RunResult, VariantResult } from './result.js';
 import { selectorOf } from './variant-selector.js';
 import { breaks } from './verdict.js';
@@ -34,10 +34,10 @@ export function updateExpectations(
   const file = text ?? emptyFile(facts);
   const document = parseDocument(file);
   const entries = (document.toJS() as { expected: Entry[] }).expected;
+  const known = entries.map((entry) => selectorOf(entry.case));
   const judged = results.filter(({ verdict }) => verdict === 'pass' || verdict === 'fail');
   const added = [...observe(judged, level)].flatMap(([key, { one, requirements, may }]): Entry[] => {
-    if (requirements.length + may.length === 0 || entries.some((entry) => selectorOf(entry.case).picks(pointOf(one))))
-      return [];
+    if (requirements.length + may.length === 0 || known.some(({ picks }) => picks(pointOf(one)))) return [];
     const some = { ...(requirements.length > 0 && { requirements }), ...(may.length > 0 && { may }) };
     return [{ case: key, ...some, ...UNEXPLAINED } as Entry];
   });
@@ -108,9 +108,8 @@ function observe(results: readonly VariantResult[], level: RunResult['selection'
 
 /** For this very build: its version, and what it prints in parentheses. */
 function emptyFile({ version, versionText }: Pick<QemuFacts, 'version' | 'versionText'>): string {
-  const [, printed = ''] = /\((.*)\)$/.exec(versionText) ?? [];
   const [major = 0, minor = 0, micro = 0] = version.split('.').map(Number);
-  const literal = printed.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+  const literal = packageText(versionText).replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
   return [
     'build:',
     `  from: ${version}`,

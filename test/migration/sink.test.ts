@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { MigrationSink, PAGE_SIZE } from '../../src/migration/index.js';
 import { FdSocket } from '../../src/os/index.js';
 import { type EventType, Recorder } from '../../src/timeline/index.js';
+import { recorded } from '../timeline/recorded.js';
 import { head, page, section, tail } from '../twin/program/migration-stream.js';
 
 const content = (byte: number): Buffer => Buffer.alloc(PAGE_SIZE, byte);
@@ -24,17 +25,7 @@ async function sink(options: { holdAt?: number } = {}) {
     made.close();
     await rm(join(path, '..'), { recursive: true, force: true });
   });
-  const recorded = (type: EventType): Promise<void> =>
-    recorder.latest(type)
-      ? Promise.resolve()
-      : new Promise((resolve) => {
-          const stop = recorder.listen((event) => {
-            if (event.type !== type) return;
-            stop();
-            resolve();
-          });
-        });
-  return { path, recorder, sink: made, source, recorded };
+  return { path, recorder, sink: made, source, recorded: (type: EventType) => recorded(recorder, type) };
 }
 
 describe('MigrationSink', () => {

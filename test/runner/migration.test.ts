@@ -8,6 +8,7 @@ import type { Peer, WrittenPages } from '../../src/peer/index.js';
 import { QmpError } from '../../src/qemu/index.js';
 import { Migration } from '../../src/runner/migration.js';
 import { type EventType, type Json, Recorder } from '../../src/timeline/index.js';
+import { recorded } from '../timeline/recorded.js';
 import { head, page, section, tail } from '../twin/program/migration-stream.js';
 
 const MEMORY = 64 << 20;
@@ -48,16 +49,7 @@ async function migration(choice: MigrationChoice = {}, answers: Record<string, (
     written: () => written,
     dial: () => FdSocket.dial(uri.uri.replace(/^unix:/, '')),
     tell: (status: string) => recorder.record({ type: 'qmp.event', event: 'MIGRATION', data: { status } }),
-    recorded: (type: EventType): Promise<void> =>
-      recorder.latest(type)
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            const stop = recorder.listen((event) => {
-              if (event.type !== type) return;
-              stop();
-              resolve();
-            });
-          }),
+    recorded: (type: EventType) => recorded(recorder, type),
   };
 }
 
