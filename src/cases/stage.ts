@@ -1,5 +1,5 @@
 import type { StartChoice } from '../driver/index.js';
-import type { Cut, Peer } from '../peer/index.js';
+import type { Cut, Peer, Traffic } from '../peer/index.js';
 import type { Pluggable, SecondMonitor } from '../qemu/index.js';
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import type { Variant } from './types.js';
@@ -32,7 +32,7 @@ export interface MigrationChoice {
 export interface Stage {
   readonly variant: Variant;
   readonly recorder: Recorder;
-  readonly peer: Peer;
+  readonly peer: Peer<Traffic>;
   /** QEMU's start-up is not over: it may not be listening yet. */
   readonly starting: boolean;
 

@@ -1,10 +1,10 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { driverPeriods, freeSince, negotiatedSeq, pairsBetween, periodAt, ringsOf } from './guest-state.js';
+import { driverPeriods, freeSince, negotiatedSeq, pairsBetween, periodAt, ringsOf, unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { spansIn } from './ring-spans.js';
+import { guestRings, spansIn } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
-import { tooFewSlots } from './sufficiency.js';
+import { lack, tooFewSlots } from './sufficiency.js';
 import { horizon, spent } from './timing.js';
 
 /** From the handshake's end, or DRIVER_OK, to the last ring's start; measured 1-30 ms, at most 700 ms on a busy machine. */
@@ -51,7 +51,7 @@ function misplaced(t: Timeline, view: SessionView): Break[] {
   ];
   for (const message of view.received) {
     const ring = ringOf(message) ?? -1;
-    if (ringPart.has(message.name) && !negotiated(t, message))
+    if (ringPart.has(message.name) && !unseenGuest(t) && !negotiated(t, message))
       return wrong(message, 'without a driver that had negotiated');
     if (message.name === 'SET_MEM_TABLE' || message.name === 'ADD_MEM_REG') {
       if (!seen.has('SET_FEATURES')) return wrong(message, 'before SET_FEATURES');
@@ -110,6 +110,29 @@ function overdue(t: Timeline, view: SessionView): { started: number; breaks: Bre
   return { started, breaks };
 }
 
+/** Events of QEMU after which a guest may not want its rings any more. */
+const guestEvents: ReadonlySet<string> = new Set(['RESET', 'SHUTDOWN', 'POWERDOWN', 'STOP', 'GUEST_PANICKED']);
+
+/** The same for a guest that the tester does not drive: the rings that it had, unless it was reset meanwhile. */
+function overdueOfGuest(t: Timeline, view: SessionView): { started: number; breaks: Break[] } {
+  const complete = view.handshake.complete;
+  const started = t.of('ring.start', view.session).length;
+  // Without a monitor nobody knows whether it was.
+  if (!complete || !t.first('qmp.ready') || stuck(view) || lack(t, view)) return { started, breaks: [] };
+  const ran = t.last('ring.start', () => true, view.open.seq)?.seq;
+  const changed = t.first('qmp.event', ({ event }) => guestEvents.has(event), ran)?.t ?? Infinity;
+  const until = Math.min(view.to, horizon(t).t, changed);
+  const breaks = guestRings(t, view).flatMap((index): Break[] => {
+    const start = t.of('ring.start', view.session).find((event) => event.ring === index);
+    const wait = unowed(t, complete.t, Math.min(start?.t ?? Infinity, until));
+    if (wait <= RINGS_MS) return [];
+    const what = start ? `started ring ${index} only after` : `did not start ring ${index} in`;
+    const seen = `session ${view.session}: QEMU ${what} ${ms(wait)}, which ran before`;
+    return [{ kind: 'violation', seen, events: [complete.seq, ...(start ? [start.seq] : [])] }];
+  });
+  return { started, breaks };
+}
+
 export const R20: Requirement = {
   id: 'R20',
   title: 'Rings are set up for a driver, completely and in order',
@@ -126,10 +149,10 @@ export const R20: Requirement = {
   judge(t) {
     const sessions = servedSessions(t).filter((view) => view.received.length > 0);
     if (sessions.length === 0) return notApplicable('no message came on any connection');
-    const results = sessions.map((view) => overdue(t, view));
+    const results = sessions.map((view) => (unseenGuest(t) ? overdueOfGuest : overdue)(t, view));
     const breaks = [...sessions.flatMap((view) => misplaced(t, view)), ...results.flatMap((result) => result.breaks)];
     const started = results.reduce((sum, result) => sum + result.started, 0);
-    const driven = t.first('driver.ready') !== undefined;
+    const driven = t.first('driver.ready') !== undefined || (unseenGuest(t) && started > 0);
     if (breaks.length === 0 && driven && started === 0)
       return notApplicable('no handshake was completed with a driver up');
     const what = driven ? `${counted(started, 'ring')} started in` : 'no ring was set up without a driver in';

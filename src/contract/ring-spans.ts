@@ -1,7 +1,7 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { driverPeriods, pairsBetween, ringsOf } from './guest-state.js';
+import { driverPeriods, pairsBetween, ringsOf, unseenGuest } from './guest-state.js';
 import { isStale, ringStarts } from './ring-starts.js';
-import type { SessionView } from './sessions.js';
+import { type SessionView, servedSessions } from './sessions.js';
 import { perTimeline, type Span } from './timing.js';
 
 /** A stretch in which the peer could move packets on a ring: started and enabled, in an open session. */
@@ -92,19 +92,42 @@ function ringsInUse(t: Timeline, ready: EventOf<'driver.ready'>, seq: number): E
   return ringsOf(ready).filter(({ index }) => index < 2 * least);
 }
 
+/**
+ * The rings of a guest that the tester does not drive, as far as they are known when a session begins: those that ran to the end
+ * of the last session that had any. One that the guest stopped itself, by a message, it may not want again.
+ */
+export function guestRings(t: Timeline, view: SessionView): number[] {
+  const before = servedSessions(t).findLast(
+    ({ toSeq, session }) => session !== view.session && toSeq <= view.open.seq && spansIn(t, session).length > 0,
+  );
+  if (!before) return [];
+  const lasting = spansIn(t, before.session).filter(({ toSeq }) => toSeq >= lastWord(before));
+  return [...new Set(lasting.map(({ ring }) => ring))].sort((a, b) => a - b);
+}
+
+const lastWord = ({ received, open }: SessionView): number => received.at(-1)?.seq ?? open.seq;
+
 /** When all rings of a driver that is up ran in this session for the first time; undefined when they never did. */
 export function allRunning(t: Timeline, view: SessionView): { t: number; seq: number } | undefined {
   const spans = spansIn(t, view.session);
+  if (unseenGuest(t)) {
+    const firsts = guestRings(t, view).map((ring) => spans.find((span) => span.ring === ring));
+    return firsts.some((span) => span === undefined) ? undefined : latest(firsts as RingSpan[]);
+  }
   for (const { ready, fromSeq, toSeq } of driverPeriods(t)) {
     if (!ready || fromSeq > view.toSeq || toSeq < view.open.seq) continue;
     const firsts = ringsInUse(t, ready, view.toSeq).map(({ index }) =>
       spans.find((span) => span.ring === index && span.toSeq > fromSeq),
     );
     if (firsts.length === 0 || firsts.some((span) => span === undefined)) continue;
-    const last = firsts.reduce((a, b) => (b!.fromSeq > a!.fromSeq ? b : a))!;
-    return { t: last.from, seq: last.fromSeq };
+    return latest(firsts as RingSpan[]);
   }
   return undefined;
+}
+
+function latest(spans: readonly RingSpan[]): { t: number; seq: number } | undefined {
+  const last = spans.toSorted((a, b) => a.fromSeq - b.fromSeq).at(-1);
+  return last && { t: last.from, seq: last.fromSeq };
 }
 
 /** Whether all rings of the driver ran until the session ended: they stopped with it, not by a message. */

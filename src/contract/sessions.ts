@@ -127,11 +127,11 @@ export function stuck(view: SessionView): boolean {
 }
 
 /** When a message was held up by its peer, which dealt with it late, or when the schedule went on. */
-const lateSpans = (view: SessionView): Span[] =>
+const lateSpans = (t: Timeline, view: SessionView): Span[] =>
   view.faults.flatMap(({ t: from, seq, by, fault }) => {
     if (by !== undefined) return [{ from, to: Math.min(view.to, from + by) }];
     if (fault !== 'hold') return [];
-    const next = [view.received, view.replies].map(
+    const next = [view.received, view.replies, t.of('peer.resumed', view.session)].map(
       (messages) => messages.find((other) => other.seq > seq)?.t ?? view.to,
     );
     return [{ from, to: Math.min(...next) }];
@@ -155,7 +155,7 @@ export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionV
         const to = answered(view, message)?.t ?? view.received[i + 1]?.t ?? view.to;
         return [{ from: message.t, to, view, message: message.name }];
       }),
-      ...[...lateSpans(view), ...silentSpans(t, view)].map((span) => ({ ...span, view })),
+      ...[...lateSpans(t, view), ...silentSpans(t, view)].map((span) => ({ ...span, view })),
     ])
     .sort((a, b) => a.from - b.from),
 );

@@ -1,5 +1,6 @@
 import type { Timeline } from '../timeline/index.js';
 import { contextOf, numberIn } from './body.js';
+import { unseenGuest } from './guest-state.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { ringOf, type SessionView, servedSessions } from './sessions.js';
@@ -77,6 +78,7 @@ export const R19: Requirement = {
   allowed:
     'SET_VRING_ENABLE 1 for the rings of the first pair and 0 for the others, each once, as QEMU 7.2 and later do, or none, as 5.2 does; on a return none before a driver came.',
   judge(t) {
+    if (unseenGuest(t)) return notApplicable('the guest’s driver may have come at any time');
     const before = untouched(t);
     const ready = t.first('qmp.ready');
     const views = servedSessions(t).filter(({ open, handshake }) => open.seq < before && handshake.complete);

@@ -9,6 +9,7 @@ export type PeerErrorCode =
   | 'ERR_NO_LISTENER'
   | 'ERR_BACKLOG'
   | 'ERR_NO_CHANNEL'
+  | 'ERR_FROZEN'
   | 'ERR_NOTHING_HELD'
   | 'ERR_CUT';
 

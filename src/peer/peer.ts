@@ -7,7 +7,7 @@ import { type PathWait, pathAppears } from './path-appears.js';
 import { PeerError } from './peer-error.js';
 import { DEFAULT_PROFILE, type Deviation, deviate, type Profile, profiles, whenListening } from './profiles.js';
 import { type Leave, Session } from './session.js';
-import { PeerTraffic } from './traffic.js';
+import { PeerTraffic, type Traffic } from './traffic.js';
 import type { WrittenPages } from './written-pages.js';
 
 /** What happens to the listening path when the peer leaves (client role). */
@@ -61,8 +61,8 @@ const STARTUP_REDIAL_MS = 2;
  * A whole mock OVS-DPDK as QEMU sees it: the socket, one session at a time, and the wish to be there or not.
  * In server role (of QEMU) it dials; in client role it listens.
  */
-export class Peer {
-  readonly traffic: PeerTraffic;
+export class Peer<T extends Traffic = PeerTraffic> {
+  readonly traffic: T;
   readonly #o: PeerOptions;
   readonly #original: Profile;
   #profile: Profile;
@@ -90,11 +90,12 @@ export class Peer {
   /** Resolve the promises of arrive. */
   #arrivals: (() => void)[] = [];
 
-  constructor(options: PeerOptions) {
+  /** @param traffic what it does with packets; the suite's own unless said */
+  constructor(options: PeerOptions, traffic?: T) {
     this.#o = options;
     this.#original = options.profile ?? profiles[DEFAULT_PROFILE]!;
     this.#profile = this.#original;
-    this.traffic = new PeerTraffic(options.recorder);
+    this.traffic = traffic ?? (new PeerTraffic(options.recorder) as Traffic as T);
   }
 
   /** The main session, while one is open. */

@@ -37,7 +37,7 @@ import { handlers, type Reply } from './handlers.js';
 import { MemoryTable } from './memory-table.js';
 import { PeerError } from './peer-error.js';
 import type { Profile } from './profiles.js';
-import type { PeerTraffic } from './traffic.js';
+import type { Traffic } from './traffic.js';
 import { has, Vring } from './vring.js';
 
 /** How the peer ends a session: orderly; abruptly with bytes of QEMU unread; after half of a message of its own. */
@@ -60,7 +60,7 @@ export interface SessionOptions {
   number: number;
   profile: Profile;
   recorder: Recorder;
-  traffic: PeerTraffic;
+  traffic: Traffic;
   fault?: SessionFault;
   /** The cut that is armed, asked at every message. */
   cut?(): CutWatch | undefined;
@@ -116,6 +116,7 @@ export class Session {
   #inflightFd: number | undefined;
   #received = 0;
   #stalled = false;
+  #frozen = false;
   /** Where to leave at the message that is being read, if it is the cut's. */
   #cutAt: CutPlace | undefined;
   /** A fault left QEMU with half of something. */
@@ -149,12 +150,36 @@ export class Session {
 
   /** Whether QEMU may be waiting for it without end. */
   get keepsWaiting(): boolean {
-    return !this.#closed && (this.#stalled || this.#half || this.holds);
+    return !this.#closed && (this.#stalled || this.#frozen || this.#half || this.holds);
   }
 
   /** Whether a message is being held back until resume(). */
   get holds(): boolean {
     return this.#resume !== undefined;
+  }
+
+  /**
+   * Reads nothing more and serves no ring until thaw(), as a process that hangs. @throws PeerError ERR_FROZEN
+   */
+  freeze(): void {
+    if (this.#frozen || this.#stalled || this.#held) throw new PeerError('ERR_FROZEN', 'the peer serves nothing already');
+    this.#frozen = true;
+    this.#note({ name: 'hold', bend: { what: 'reads nothing and serves no ring until told' } });
+    this.#socket.pauseReading();
+  }
+
+  /** Ends freeze(): what waits is read and served. @throws PeerError ERR_NOTHING_HELD */
+  thaw(): void {
+    if (!this.#frozen || this.#closed) throw new PeerError('ERR_NOTHING_HELD', 'the peer is not frozen');
+    this.#frozen = false;
+    this.#o.recorder.record({ type: 'peer.resumed', session: this.number });
+    this.#socket.onReadable(() => this.#readable());
+    for (const ring of this.runningRings) this.pump(ring);
+  }
+
+  /** Whether freeze() is in force. */
+  get frozen(): boolean {
+    return this.#frozen;
   }
 
   /** Goes on with the message that it holds back. @throws PeerError ERR_NOTHING_HELD */
@@ -205,7 +230,7 @@ export class Session {
 
   /** Runs a ring if it can run: takes or puts packets, calls the guest when it asks for it. */
   pump(ring: Vring): void {
-    if (!ring.running || this.#closed) return;
+    if (!ring.running || this.#closed || this.#frozen) return;
     try {
       if (this.#o.traffic.pump(ring, this.features, this.number)) this.call(ring);
     } catch (error) {
@@ -298,7 +323,7 @@ export class Session {
       this.#socket.send(reply.subarray(0, reply.length / 2));
     }
     // An orderly exit leaves nothing unread, or it would look like an abrupt one to QEMU.
-    if (how === 'close') this.#readable();
+    if (how === 'close' && !this.#frozen) this.#readable();
     this.#leaveAtOnce(how);
   }
 

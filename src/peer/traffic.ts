@@ -4,10 +4,20 @@ import { VIRTIO_NET_F_MRG_RXBUF } from '../wire/index.js';
 import { has, headerLength, type Vring } from './vring.js';
 
 /**
- * The peer's end of the traffic: checks what the guest transmits, injects what it shall receive. It outlives the sessions,
+ * What a peer does with the packets of its rings. It outlives the sessions.
+ */
+export interface Traffic {
+  /** Moves packets on a running ring. @returns true when the driver wants to be interrupted. @throws VirtioError */
+  pump(ring: Vring, features: bigint, session: number): boolean;
+  /** Called when the peer comes, or leaves in order: nothing that the guest sent is to be left on the rings. */
+  releaseTx(): void;
+}
+
+/**
+ * The peer's end of the suite's traffic: checks what the guest transmits, injects what it shall receive. It outlives the sessions,
  * so packets that found no buffer, or no peer, wait here for the next one.
  */
-export class PeerTraffic {
+export class PeerTraffic implements Traffic {
   readonly #recorder: Recorder;
   /** Sequence numbers still to be injected, per pair. */
   readonly #pending = new Map<number, number[]>();
@@ -30,12 +40,10 @@ export class PeerTraffic {
     this.#txBudget = count;
   }
 
-  /** Ends holdTx. */
   releaseTx(): void {
     this.#txBudget = Infinity;
   }
 
-  /** Moves packets on a running ring. @returns true when the driver wants to be interrupted. @throws VirtioError */
   pump(ring: Vring, features: bigint, session: number): boolean {
     return ring.dir === 'tx' ? this.#takeTx(ring, features, session) : this.#putRx(ring, features, session);
   }
@@ -83,7 +91,7 @@ export class PeerTraffic {
  * The next chain. When there is none, asks for a kick first and looks again after: a buffer made available in between would
  * otherwise wait for ever.
  */
-function popOrAsk(queue: DeviceQueue): Chain | undefined {
+export function popOrAsk(queue: DeviceQueue): Chain | undefined {
   for (;;) {
     const chain = queue.pop();
     if (chain || queue.enableNotify()) return chain;
@@ -91,7 +99,7 @@ function popOrAsk(queue: DeviceQueue): Chain | undefined {
 }
 
 /** Puts a frame into the guest's buffers: into one, or with MRG_RXBUF into as many as it takes. @returns whether there were */
-function deliver(queue: DeviceQueue, frame: Buffer, features: bigint): boolean {
+export function deliver(queue: DeviceQueue, frame: Buffer, features: bigint): boolean {
   const header = headerLength(features);
   const mergeable = has(features, VIRTIO_NET_F_MRG_RXBUF);
   const length = header + frame.length;

@@ -1,11 +1,11 @@
-import type { Json, Ms, Recorder } from '../timeline/index.js';
+import type { Json, Ms, Recording } from '../timeline/index.js';
 import { QemuError } from './qemu-error.js';
 import type { QmpClient } from './qmp.js';
 
 /** How a heartbeat beats. */
 export interface HeartbeatOptions {
   qmp: Pick<QmpClient, 'execute'>;
-  recorder: Recorder;
+  recorder: Recording;
   /** Pause between an answer and the next question. */
   intervalMs: Ms;
   /** An answer that takes longer is recorded as qmp.silent. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readlink } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import type { QemuExit as ExitEvent, Recorder } from '../timeline/index.js';
+import type { QemuExit as ExitEvent, Recording } from '../timeline/index.js';
 import { boundedRun } from './bounded-run.js';
 import { awaitDial, type Dialled } from './dialled.js';
 import { findProgram } from './locate.js';
@@ -22,7 +22,7 @@ export interface LaunchOptions {
   qmpPath: string;
   /** Left out when argv has no `-qtest`. */
   qtestPath?: string;
-  recorder: Recorder;
+  recorder: Recording;
   /** Raises the limit of core files as far as allowed. */
   core?: boolean;
 }
@@ -72,7 +72,7 @@ export class QemuProcess {
   /** The qtest client, once QEMU has dialled: it answers when QEMU runs. Rejects likewise, or when started without. */
   readonly qtest: Promise<QtestClient>;
   readonly #child: ChildProcess;
-  readonly #recorder: Recorder;
+  readonly #recorder: Recording;
   readonly #listeners: Dialled[];
   readonly #stderr: StderrLog;
   /** Output was read to its end. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Json, Recorder } from '../timeline/index.js';
+import type { Json, Recording } from '../timeline/index.js';
 import { LineClient } from './line-client.js';
 import { QemuError } from './qemu-error.js';
 
@@ -20,13 +20,13 @@ export class QmpError extends QemuError {
  * QEMU listens to its monitor only when it is not busy: a vhost-user netdev keeps it deaf until the handshake is done.
  */
 export class QmpClient extends LineClient<Json> {
-  readonly #recorder: Recorder;
+  readonly #recorder: Recording;
   readonly #greeting: Promise<void>;
   #greeted = () => {};
   #ungreeted = (_error: QemuError) => {};
   #commands = 0;
 
-  private constructor(socket: Socket, recorder: Recorder) {
+  private constructor(socket: Socket, recorder: Recording) {
     super(socket);
     this.#recorder = recorder;
     this.#greeting = new Promise((resolve, reject) => {
@@ -39,7 +39,7 @@ export class QmpClient extends LineClient<Json> {
    * Takes over a connected socket; resolves once QEMU has greeted and accepts commands (recorded as qmp.ready).
    * @throws QemuError ERR_QEMU_SOCKET, ERR_QEMU_PROTOCOL
    */
-  static async open(socket: Socket, recorder: Recorder): Promise<QmpClient> {
+  static async open(socket: Socket, recorder: Recording): Promise<QmpClient> {
     const client = new QmpClient(socket, recorder);
     await client.#greeting;
     await client.execute('qmp_capabilities', undefined, { silent: true });

@@ -1,4 +1,4 @@
-import type { Recorder } from '../timeline/index.js';
+import type { Recording } from '../timeline/index.js';
 import { type Assertion, parseAssertion } from './assertion.js';
 
 /** Characters of a line that are kept. */
@@ -13,10 +13,10 @@ export class StderrLog {
   readonly tail: string[] = [];
   /** The last failed assertion. */
   assertion: Assertion | undefined;
-  readonly #recorder: Recorder;
+  readonly #recorder: Recording;
   #lines = 0;
 
-  constructor(recorder: Recorder) {
+  constructor(recorder: Recording) {
     this.#recorder = recorder;
   }
 

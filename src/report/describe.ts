@@ -40,6 +40,8 @@ function text(event: Event): string {
       return event.cut === undefined ? 'phase begins' : `phase begins, the peer leaves at ${event.cut}`;
     case 'phase.end':
       return 'phase ends';
+    case 'drill.note':
+      return `note: ${event.text}`;
     case 'tester.trouble':
       return `trouble of the tester: ${event.what}${event.hint ? ` (${event.hint})` : ''}`;
     case 'peer.listen':
@@ -50,6 +52,8 @@ function text(event: Event): string {
       return `peer accepts no connection${event.full ? ', and its backlog is full' : ''}`;
     case 'peer.accepts':
       return 'peer accepts connections again';
+    case 'peer.resumed':
+      return `peer serves again (session ${event.session})`;
     case 'peer.dial':
       return `peer dials for session ${event.session}`;
     case 'peer.dial-failed':
@@ -117,6 +121,16 @@ function text(event: Event): string {
       return `interrupt, ISR ${event.isr}`;
     case 'driver.kick':
       return `driver notifies ring ${event.ring}${event.count === undefined ? '' : ` ${event.count} times`}`;
+    case 'guest.ready':
+      return 'guest is up';
+    case 'guest.echo':
+      return `guest ${event.from} pings: ${seqs(event.seqs)} (session ${event.session})`;
+    case 'guest.ping':
+      return `guest’s ping ${event.seq} by ${event.nic} is answered after ${formatMs(event.latency)}`;
+    case 'guest.carrier':
+      return `guest’s ${event.nic} ${event.up ? 'has a carrier' : 'has no carrier'}`;
+    case 'guest.trouble':
+      return `guest’s kernel, ${event.what}: ${event.line}`;
     case 'qemu.spawn':
       return `QEMU starts, process ${event.pid}`;
     case 'qemu.exit': {

@@ -29,7 +29,8 @@ export interface RunBegin {
   machine: string;
   /** Name of the peer's profile at the start. */
   profile: string;
-  driver: 'none' | 'linux';
+  /** `guest`: a guest of its own, which the tester does not drive. */
+  driver: 'none' | 'linux' | 'guest';
   queuePairs: number;
   /** Layout of the rings that the device offers; absent for split ones. */
   ring?: 'packed';
@@ -88,6 +89,12 @@ export interface PhaseEnd {
   type: 'phase.end';
 }
 
+/** What an operator noted down during a drill. */
+export interface DrillNote {
+  type: 'drill.note';
+  text: string;
+}
+
 /** The tester's own trouble: never a verdict on QEMU. */
 export interface Trouble {
   type: 'tester.trouble';
@@ -126,6 +133,12 @@ export interface PeerHung {
 export interface PeerAccepts {
   type: 'peer.accepts';
   path: string;
+}
+
+/** The peer reads and serves its rings again, after the fault `hold` without a message. */
+export interface PeerResumed {
+  type: 'peer.resumed';
+  session: number;
 }
 
 /** The peer dials QEMU's socket (server role). `session` is the number the session gets if it succeeds. */
@@ -434,6 +447,48 @@ export interface DriverKick {
   count?: number;
 }
 
+// --- a guest of its own, which no driver of the tester's drives ------------------------------------------------------
+
+/** The guest's own init is up: it pings from here on. */
+export interface GuestReady {
+  type: 'guest.ready';
+}
+
+/** Echo requests of the guest that reached the peer's switch and were answered. */
+export interface GuestEcho {
+  type: 'guest.echo';
+  /** Address that asked. */
+  from: string;
+  /** Identifier of the requests (RFC 792): a run of ping. */
+  id: number;
+  /** Their sequence numbers, of 16 bits. */
+  seqs: SeqRanges;
+  session: number;
+}
+
+/** A ping of the guest was answered, by its own word. `seq` counts within the `epoch`, `latency` is in guest time. */
+export interface GuestPing {
+  type: 'guest.ping';
+  nic: string;
+  epoch: number;
+  seq: number;
+  latency: Ms;
+}
+
+/** The guest's network device has, or lost, its carrier; recorded at first sight and at each change. */
+export interface GuestCarrier {
+  type: 'guest.carrier';
+  nic: string;
+  up: boolean;
+}
+
+/** The guest's kernel complains: oops, panic, warning, hung-task and the like. */
+export interface GuestTrouble {
+  type: 'guest.trouble';
+  what: string;
+  line: string;
+}
+
 // --- QEMU ------------------------------------------------------------------------------------------------------------
 
 /** The process was started. */
@@ -442,7 +497,7 @@ export interface QemuSpawn {
   pid: number;
 }
 
-/** The process ended. Exactly one of code and signal is not null. */
+/** The process ended. Exactly one of code and signal is not null; of a process that is not the tester's child neither is known. */
 export interface QemuExit {
   type: 'qemu.exit';
   code: number | null;
@@ -695,11 +750,13 @@ export type EventBody =
   | StepEnd
   | PhaseBegin
   | PhaseEnd
+  | DrillNote
   | Trouble
   | PeerListen
   | PeerUnlisten
   | PeerHung
   | PeerAccepts
+  | PeerResumed
   | PeerDial
   | PeerDialFailed
   | DecoyAccept
@@ -727,6 +784,11 @@ export type EventBody =
   | DriverLink
   | DriverInterrupt
   | DriverKick
+  | GuestReady
+  | GuestEcho
+  | GuestPing
+  | GuestCarrier
+  | GuestTrouble
   | QemuSpawn
   | QemuExit
   | QemuStderr

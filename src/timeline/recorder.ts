@@ -5,22 +5,37 @@ import { Timeline } from './timeline.js';
 /** Called with each event right after it was recorded. A listener that throws is a bug of the tester and is not caught. */
 export type Listener = (event: Event) => void;
 
+/** What acts or watches needs of a recorder. */
+export type Recording = Pick<Recorder, 'record' | 'now' | 'latest'>;
+
 /** Records what happens, in order, against one monotonic clock. Everything that acts or watches gets the same recorder. */
 export class Recorder {
-  readonly #origin = performance.now();
-  readonly #events: Event[] = [];
+  readonly #origin: number;
+  readonly #keep: number;
+  #events: Event[] = [];
+  #recorded = 0;
   readonly #latest = new Map<EventType, Event>();
   readonly #listeners = new Set<Listener>();
 
-  /** Milliseconds since this recorder was made. */
+  /**
+   * @param like takes over the clock of another recorder
+   * @param keep so many events stay in memory at least: for what goes on without end, and stores them itself
+   */
+  constructor({ like, keep = Infinity }: { like?: Recorder; keep?: number } = {}) {
+    this.#origin = like ? like.#origin : performance.now();
+    this.#keep = keep;
+  }
+
+  /** Milliseconds since this recorder was made, or the one whose clock it has. */
   now(): Ms {
     return Math.round((performance.now() - this.#origin) * 1000) / 1000;
   }
 
   /** Stamps and keeps an event, then tells the listeners. */
   record(body: EventBody): Event {
-    const event = { seq: this.#events.length, t: this.now(), ...body } as Event;
+    const event = { seq: this.#recorded++, t: this.now(), ...body } as Event;
     this.#events.push(event);
+    if (this.#events.length >= 2 * this.#keep) this.#events = this.#events.slice(-this.#keep);
     this.#latest.set(event.type, event);
     for (const listener of this.#listeners) listener(event);
     return event;
@@ -37,12 +52,12 @@ export class Recorder {
     return this.#latest.get(type) as EventOf<T> | undefined;
   }
 
-  /** The events so far; grows while recording goes on. */
+  /** The events so far, or those that are kept; grows while recording goes on. */
   get events(): readonly Event[] {
     return this.#events;
   }
 
-  /** What was recorded so far, as a timeline of its own. */
+  /** What was recorded so far, or is kept of it, as a timeline of its own. */
   timeline(): Timeline {
     return new Timeline([...this.#events]);
   }

@@ -1,3 +1,4 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Event } from './events.js';
 import { Timeline } from './timeline.js';
@@ -18,6 +19,38 @@ export class TimelineError extends Error {
 /** Writes one event a line (JSON Lines). @throws the file system's error. */
 export async function writeTimeline(file: string, events: readonly Event[]): Promise<void> {
   await writeFile(file, events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+}
+
+/**
+ * Writes a timeline that goes on for long, in the same form: what one turn of the event loop records is in the file in the next,
+ * so that a tester that is killed loses nothing that matters.
+ */
+export class TimelineWriter {
+  #fd: number | undefined;
+  #lines = '';
+
+  /** Makes the file. @throws the file system's error */
+  constructor(readonly file: string) {
+    this.#fd = openSync(file, 'wx');
+  }
+
+  append(event: Event): void {
+    if (this.#lines === '') setImmediate(() => this.flush());
+    this.#lines += `${JSON.stringify(event)}\n`;
+  }
+
+  /** Writes what waits. @throws the file system's error */
+  flush(): void {
+    const lines = Buffer.from(this.#lines);
+    this.#lines = '';
+    for (let done = 0; this.#fd !== undefined && done < lines.length; ) done += writeSync(this.#fd, lines, done);
+  }
+
+  close(): void {
+    this.flush();
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
 }
 
 /** Reads what writeTimeline wrote. @throws TimelineError with the line, or the file system's error. */

@@ -1,5 +1,5 @@
 import { CHARDEV_ID } from '../qemu/index.js';
-import type { Json, Recorder } from '../timeline/index.js';
+import type { Json, Recording } from '../timeline/index.js';
 
 /** What the watch needs of a QMP client. */
 export interface Qmp {
@@ -20,7 +20,9 @@ export class ChardevWatch {
 
   constructor(
     private readonly qmp: Qmp,
-    private readonly recorder: Recorder,
+    private readonly recorder: Recording,
+    /** As QMP names it. */
+    private readonly id: string = CHARDEV_ID,
   ) {}
 
   /**
@@ -51,7 +53,7 @@ export class ChardevWatch {
   async #property(): Promise<boolean | undefined> {
     if (!this.#hasProperty) return undefined;
     try {
-      const path = `/chardevs/${CHARDEV_ID}`;
+      const path = `/chardevs/${this.id}`;
       return (await this.qmp.execute('qom-get', { path, property: 'connected' }, { silent: true })) === true;
     } catch (error) {
       if (!isRefusal(error)) throw error;
@@ -66,7 +68,7 @@ export class ChardevWatch {
       label: string;
       filename: string;
     }[];
-    const chardev = list.find(({ label }) => label === CHARDEV_ID);
+    const chardev = list.find(({ label }) => label === this.id);
     return chardev !== undefined && !chardev.filename.startsWith('disconnected:');
   }
 }

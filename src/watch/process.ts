@@ -1,5 +1,5 @@
 import { countFds, countThreads, mainThreadTimes, memoryOf } from '../os/index.js';
-import type { Recorder } from '../timeline/index.js';
+import type { Recording } from '../timeline/index.js';
 import { lagMeter } from './lag.js';
 
 /** CPU time of QEMU's main thread that is worth an event by itself; an idle one takes a millisecond or two between samples. */
@@ -16,7 +16,7 @@ export class ProcessWatch {
 
   constructor(
     private readonly pid: number,
-    private readonly recorder: Recorder,
+    private readonly recorder: Recording,
   ) {}
 
   /** Reads now; a process that is gone is nothing to record. `settled`: see the event; it is then recorded in any case. */

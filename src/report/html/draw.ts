@@ -33,6 +33,9 @@ function laneOf({ type }: Event): Lane | undefined {
     case 'session.close':
     case 'decoy.accept':
       return 'peer';
+    case 'guest.echo':
+    case 'guest.ping':
+      return 'traffic';
     case 'tester.trouble':
       return 'steps';
     case 'proc.sample':
@@ -50,6 +53,8 @@ function laneOf({ type }: Event): Lane | undefined {
     qmp: 'QMP',
     migration: 'QMP',
     driver: 'guest link',
+    guest: 'guest link',
+    drill: 'steps',
     ring: 'traffic',
     traffic: 'traffic',
     packets: 'traffic',
@@ -74,6 +79,7 @@ function lookOf(event: Event): EventLook {
     case 'session.open':
     case 'peer.listen':
     case 'peer.accepts':
+    case 'peer.resumed':
     case 'ring.start':
     case 'qemu.spawn':
     case 'driver.ready':
@@ -96,6 +102,7 @@ function lookOf(event: Event): EventLook {
     case 'qmp.silent':
     case 'self-dial':
     case 'tester.trouble':
+    case 'guest.trouble':
     case 'qemu.post-mortem':
       return 'bad';
     default:
@@ -105,7 +112,7 @@ function lookOf(event: Event): EventLook {
 
 /** What is left out first: the everyday business of rings, then their states, then messages. */
 function weight({ type }: Event): number {
-  if (/^(ring\.(kick|call)|driver\.(kick|interrupt)|proc\.sample|qmp\.heartbeat)$/.test(type)) return 3;
+  if (/^(ring\.(kick|call)|driver\.(kick|interrupt)|guest\.(echo|ping)|proc\.sample|qmp\.heartbeat)$/.test(type)) return 3;
   if (/^(ring|packets|driver\.(?!link))/.test(type)) return 2;
   return /^(wire|qmp\.(?!silent))/.test(type) ? 1 : 0;
 }
