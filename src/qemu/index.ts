@@ -1,3 +1,4 @@
+export { type FoundQemu, isSocket, qemuProcess, qemusWith, type SocketArguments, socketArguments, startTime } from './arguments.js';
 export {
   type AccelChoice,
   accelChoices,
@@ -15,14 +16,15 @@ export {
   pluggables,
 } from './command-line.js';
 export { type Accelerator, atLeast, type QemuFacts } from './facts.js';
+export { type BoundedRun, boundedRun } from './bounded-run.js';
 export { haltBios } from './halt-bios.js';
 export { Heartbeat, type HeartbeatOptions, startHeartbeat } from './heartbeat.js';
 export { buildIdOf, identify, type QemuIdentity } from './identity.js';
 export { findProgram, findQemu } from './locate.js';
-export { probe } from './probe.js';
+export { askVersion, probe } from './probe.js';
 export { type LaunchOptions, launch, type QemuExit, type QemuProcess } from './process.js';
 export { QemuError, type QemuErrorCode } from './qemu-error.js';
-export { QmpClient, QmpError } from './qmp.js';
+export { parseQmp, QmpClient, QmpError } from './qmp.js';
 export * from './qtest.js';
 export { SecondMonitor } from './second-monitor.js';
 export { type PrivateDir, Workspace } from './workspace.js';

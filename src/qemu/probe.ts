@@ -49,8 +49,8 @@ export async function probe(path: string, { boundMs = BOUND_MS }: { boundMs?: nu
   }
 }
 
-/** The first line of `--version`. */
-async function askVersion(path: string, boundMs: number): Promise<string> {
+/** The first line of `--version` of a binary. @throws QemuError ERR_NOT_QEMU, ERR_QEMU_START */
+export async function askVersion(path: string, boundMs = BOUND_MS): Promise<string> {
   const run = await boundedRun([path, '--version'], { timeMs: boundMs, maxBytes: 1 << 16 }).catch((cause: Error) => {
     throw new QemuError('ERR_QEMU_START', `cannot start ${path}: ${cause.message}`, 'is it an executable?', { cause });
   });

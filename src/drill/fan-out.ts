@@ -1,0 +1,32 @@
+import type { Event, EventBody, EventOf, EventType, Listener, Ms, Recorder, Recording } from '../timeline/index.js';
+
+/** Records what happens to the whole QEMU in the timelines of all its ports, which share one clock. */
+export class FanOut implements Recording {
+  readonly #recorders: readonly Recorder[];
+
+  /** @param recorders at least one, of one clock */
+  constructor(recorders: readonly Recorder[]) {
+    this.#recorders = recorders;
+  }
+
+  /** @returns the event as the first of them has it */
+  record(body: EventBody): Event {
+    const [first, ...rest] = this.#recorders;
+    const event = first!.record(body);
+    for (const recorder of rest) recorder.record(body);
+    return event;
+  }
+
+  now(): Ms {
+    return this.#recorders[0]!.now();
+  }
+
+  /** Listens to the first of them. */
+  listen(listener: Listener): () => void {
+    return this.#recorders[0]!.listen(listener);
+  }
+
+  latest<T extends EventType>(type: T): EventOf<T> | undefined {
+    return this.#recorders[0]!.latest(type);
+  }
+}

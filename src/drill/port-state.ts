@@ -1,0 +1,135 @@
+import type { TcpChardevState } from '../contract/index.js';
+import type { Event, Ms, Role } from '../timeline/index.js';
+
+/** What a port is in, as far as its events tell. Plain data: it goes to the page as it is. */
+export interface PortState {
+  port: string;
+  role: Role;
+  socket: string;
+  /** The profile that the peer acts as. */
+  profile: string;
+  /** `away`: nobody dials or listens; `waiting`: it does; `frozen`: connected, and it reads nothing. */
+  peer: 'away' | 'waiting' | 'connected' | 'frozen';
+  /** The session that is open. */
+  session?: number;
+  /** As modelled from the connections: CONNECTING until QEMU's first message. */
+  chardev: TcpChardevState;
+  /** What QEMU's property `connected` says; absent where it cannot be asked. */
+  saysConnected?: boolean;
+  /** Rings that run, of those that were set up in this session. */
+  rings: { running: number[]; started: number[] };
+  /** The carrier of the guest, where it tells: of its driver over qtest, or of its own word. */
+  link?: 'up' | 'down';
+  /** When a ping of the guest was answered last. */
+  pingAt?: Ms;
+  /** The last message of QEMU on this port. */
+  message?: string;
+  /** Where the peer is to leave. */
+  cut?: string;
+}
+
+/** Rings by number: started, enabled. */
+interface Ring {
+  started: boolean;
+  enabled: boolean;
+}
+
+/** Follows the events of one port. */
+export class PortTracker {
+  readonly state: PortState;
+  #listening = false;
+  readonly #rings = new Map<number, Ring>();
+
+  constructor(about: Pick<PortState, 'port' | 'role' | 'socket' | 'profile'>) {
+    this.state = { ...about, peer: 'away', chardev: 'DISCONNECTED', rings: { running: [], started: [] } };
+  }
+
+  /** Takes the next event. @returns whether the state changed */
+  take(event: Event): boolean {
+    const before = JSON.stringify(this.state);
+    this.#apply(event);
+    return JSON.stringify(this.state) !== before;
+  }
+
+  #apply(event: Event): void {
+    const { state } = this;
+    switch (event.type) {
+      case 'peer.listen':
+      case 'peer.dial':
+      case 'peer.accepts':
+        this.#listening = true;
+        if (state.session === undefined) state.peer = 'waiting';
+        break;
+      case 'peer.unlisten':
+      case 'peer.hung':
+        this.#listening = false;
+        if (state.session === undefined) state.peer = 'away';
+        break;
+      case 'session.open':
+        if (event.extra) break;
+        state.session = event.session;
+        state.peer = 'connected';
+        state.chardev = 'CONNECTING';
+        this.#rings.clear();
+        this.#showRings();
+        break;
+      case 'session.close':
+        if (event.session !== state.session) break;
+        delete state.session;
+        state.peer = this.#listening && state.role === 'client' ? 'waiting' : 'away';
+        state.chardev = 'DISCONNECTED';
+        if (event.cut !== undefined) delete state.cut;
+        this.#rings.clear();
+        this.#showRings();
+        break;
+      case 'wire.recv':
+        if (event.session !== state.session) break;
+        state.chardev = 'CONNECTED';
+        state.message = event.name;
+        break;
+      case 'peer.fault':
+        if (event.fault === 'hold' && event.message === undefined) state.peer = 'frozen';
+        break;
+      case 'peer.resumed':
+        state.peer = 'connected';
+        break;
+      case 'ring.start':
+        this.#ring(event.ring, { started: true, enabled: event.enabled });
+        break;
+      case 'ring.stop':
+        this.#ring(event.ring, { started: false });
+        break;
+      case 'ring.enable':
+        this.#ring(event.ring, { enabled: event.enabled });
+        break;
+      case 'chardev.state':
+        if (event.means === 'qom' || state.saysConnected === undefined) state.saysConnected = event.connected;
+        break;
+      case 'driver.link':
+      case 'guest.carrier':
+        state.link = event.up ? 'up' : 'down';
+        break;
+      case 'guest.echo':
+      case 'guest.ping':
+        state.pingAt = event.t;
+        break;
+      case 'qemu.exit':
+        delete state.saysConnected;
+        delete state.link;
+        break;
+    }
+  }
+
+  #ring(index: number, change: Partial<Ring>): void {
+    this.#rings.set(index, { ...(this.#rings.get(index) ?? { started: false, enabled: false }), ...change });
+    this.#showRings();
+  }
+
+  #showRings(): void {
+    const rings = [...this.#rings].sort(([a], [b]) => a - b);
+    this.state.rings = {
+      started: rings.filter(([, { started }]) => started).map(([index]) => index),
+      running: rings.filter(([, { started, enabled }]) => started && enabled).map(([index]) => index),
+    };
+  }
+}
