@@ -2,7 +2,7 @@
 const layers = [
   ['wire', 'virtio', 'os'],
   ['timeline'],
-  ['peer', 'qemu', 'driver', 'migration'],
+  ['peer', 'qemu', 'driver', 'guest', 'migration'],
   ['watch', 'contract'],
   ['cases'],
   ['runner'],

@@ -1,7 +1,7 @@
 # Everything from a fresh checkout: each target sets up what it needs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint format bench matrix repeat mutants mutation-test coverage durations api fidelity-live clean
+.PHONY: help setup build run test lint format bench matrix repeat guest mutants mutation-test coverage durations api fidelity-live clean
 
 # Options for the tester, e.g. make run ARGS="client --machine microvm"
 ARGS ?=
@@ -23,8 +23,9 @@ build: setup ## compile to dist/
 run: build ## run the main job against the distribution's QEMU; options in ARGS="..."
 	@node dist/cli/main.js run $(ARGS)
 
-test: build lint ## lint, types, unit tests, tests with a real QEMU and a real browser
+test: build lint ## lint, types, unit tests, tests with a real QEMU, a real guest and a real browser
 	@sh scripts/install-chromium.sh
+	@sh scripts/install-guest.sh >/dev/null
 	@npx vitest run
 
 lint: node_modules/.package-lock.json ## formatter, linter, types, import rule
@@ -42,6 +43,9 @@ matrix: build ## the whole suite on QEMU 5.2, 7.2, 10.0 and Debian's newest, as 
 
 repeat: build ## full runs with cores and disk busy: the verdicts must not change; RUNS=n, QEMU=path, options of run in ARGS="..."
 	@node scripts/repeat.mjs --runs $(or $(RUNS),30) $(if $(QEMU),--qemu $(QEMU)) -- $(ARGS)
+
+guest: ## fetch a kernel of Debian's and busybox for a real guest, without installing them; prints their folder
+	@sh scripts/install-guest.sh
 
 mutants: setup ## build a QEMU from the distribution's source that has the defects of test/mutants; prints its path
 	@node scripts/tool.mjs test/mutants/main.ts

@@ -11,6 +11,9 @@ export const NETDEV_ID = 'n0';
 /** The guest's NIC, where it can be removed. */
 export const NIC_ID = 'nic';
 
+/** The chardev of a guest's serial console. */
+export const CONSOLE_ID = 'console';
+
 /** What can be added to a machine that runs, after it was removed. */
 export const pluggables = ['chardev', 'netdev', 'nic'] as const;
 export type Pluggable = (typeof pluggables)[number];
@@ -29,6 +32,17 @@ export type MachineExtra = (typeof machineExtras)[number];
 /** `auto`: TCG, or the qtest accelerator where a build has no TCG. */
 export const accelChoices = ['auto', ...accelerators] as const;
 export type AccelChoice = (typeof accelChoices)[number];
+
+/** A guest operating system, in place of the driver over qtest. */
+export interface GuestOptions {
+  /** Files: a bzImage, and its initramfs. */
+  kernel: string;
+  initrd: string;
+  /** The kernel's command line. */
+  append: string;
+  /** A socket of ours that QEMU dials at its start: the guest's serial console. */
+  consolePath: string;
+}
 
 /** What a QEMU is started for. */
 export interface CommandLineOptions {
@@ -52,11 +66,14 @@ export interface CommandLineOptions {
   chardev?: Readonly<Record<string, string>>;
   /** Sockets of ours that QEMU dials at its start. */
   qmpPath: string;
-  qtestPath: string;
+  /** Needed without a guest. */
+  qtestPath?: string;
   /** Where QEMU listens with its second monitor; needed when it has one. */
   monitorPath?: string;
-  /** A file with haltBios(). */
-  biosPath: string;
+  /** A file with haltBios(); needed without a guest. */
+  biosPath?: string;
+  /** What the machine boots; `auto` is then KVM where QEMU and this machine have it, as guestAccel() tells. */
+  guest?: GuestOptions;
   /** Arguments put at the end as they are. */
   extra?: readonly string[];
 }
@@ -67,6 +84,8 @@ export interface CommandLineOptions {
  */
 const ONE_IOAPIC = ',ioapic2=off';
 const MIB = 1 << 20;
+/** Of code translated by TCG; measured: smaller makes the boot slower, larger does not make it faster. */
+const GUEST_CACHE_MIB = 32;
 /** Of the memory that can become a DIMM, by the name of `more`. */
 const MORE = '64M';
 /** A slot that q35 and pc leave free, fixed so that a command line means the same device in every version. */
@@ -77,7 +96,7 @@ const PCI_SLOT = 4;
  * @throws QemuError ERR_QEMU_MACHINE, ERR_QEMU_ACCEL, ERR_QEMU_UNSUPPORTED when this binary cannot do what is asked
  */
 export function commandLine(options: CommandLineOptions): string[] {
-  const { facts, machine, extras = [] } = options;
+  const { facts, machine, guest, extras = [] } = options;
   const choice = machineTypes.filter((type) => facts.machines.has(type));
   if (!choice.includes(machine))
     throw new QemuError(
@@ -88,18 +107,18 @@ export function commandLine(options: CommandLineOptions): string[] {
   needs(facts, 'memory-backend-memfd');
   if (extras.includes('memory')) needs(facts, 'pc-dimm');
   if (extras.includes('balloon')) needs(facts, 'virtio-balloon-pci');
-  if (!facts.qtest) throw unsupported(facts, 'the qtest server', 'use a QEMU built for a POSIX host');
+  if (!guest && !facts.qtest) throw unsupported(facts, 'the qtest server', 'use a QEMU built for a POSIX host');
   const memory = `${options.memory / MIB}M`;
   return [
     '-nodefaults',
     '-no-user-config',
     ...['-display', 'none'],
-    ...['-accel', accelerator(facts, options.accel)],
+    ...['-accel', accelerator(options)],
     ...['-machine', `${machine}${machine === 'microvm' && atLeast(facts, 6, 0) ? ONE_IOAPIC : ''},memory-backend=mem`],
     ...['-m', extras.includes('memory') ? `${memory},slots=2,maxmem=1G` : memory],
     ...['-object', `memory-backend-memfd,id=mem,size=${memory},share=on`],
     ...(extras.includes('memory') ? ['-object', `memory-backend-memfd,id=more,size=${MORE},share=on`] : []),
-    ...['-bios', options.biosPath],
+    ...(guest ? boot(guest, options.queuePairs) : ['-bios', given(options.biosPath, 'a BIOS')]),
     ...['-chardev', chardev(options)],
     ...['-netdev', optionText(netdev(options))],
     // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
@@ -108,9 +127,7 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...(extras.includes('balloon') ? ['-device', 'virtio-balloon-pci'] : []),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
     ...(extras.includes('monitor') ? ['-qmp', secondMonitor(options)] : []),
-    ...['-qtest', `unix:${quote(options.qtestPath)},server=off`],
-    // Otherwise every qtest command is echoed on stderr.
-    ...['-qtest-log', 'none'],
+    ...(guest ? [] : qtest(given(options.qtestPath, 'qtest'))),
     ...(options.extra ?? []),
   ];
 }
@@ -134,7 +151,23 @@ function reconnectOption(
   );
 }
 
-function accelerator(facts: QemuFacts, choice: AccelChoice): string {
+/** A kernel that is started directly, with its serial console; a CPU for each pair of queues, or it would not use them. */
+function boot({ kernel, initrd, append, consolePath }: GuestOptions, queuePairs: number): string[] {
+  return [
+    ...['-kernel', kernel, '-initrd', initrd, '-append', append],
+    ...(queuePairs > 1 ? ['-smp', `${queuePairs}`] : []),
+    // What nobody reads in time is lost, never waited for: QEMU writes to a serial port's socket without blocking.
+    ...['-chardev', `socket,id=${CONSOLE_ID},path=${quote(consolePath)},server=off`],
+    ...['-serial', `chardev:${CONSOLE_ID}`],
+  ];
+}
+
+function qtest(path: string): string[] {
+  // Otherwise every qtest command is echoed on stderr.
+  return ['-qtest', `unix:${quote(path)},server=off`, '-qtest-log', 'none'];
+}
+
+function accelerator({ facts, accel: choice, guest }: CommandLineOptions): string {
   const wanted = accelerators.filter((name) => name === choice || (choice === 'auto' && name !== 'kvm'));
   const chosen = wanted.find((name) => facts.accelerators.has(name));
   if (chosen === undefined)
@@ -143,8 +176,8 @@ function accelerator(facts: QemuFacts, choice: AccelChoice): string {
       `${facts.path} (${facts.version}) has no accelerator ${wanted.join(' or ') || choice}`,
       `it has ${[...facts.accelerators].join(', ') || 'none that the tester can use'}`,
     );
-  // A guest that only halts needs no translation cache of hundreds of megabytes.
-  return chosen === 'tcg' ? 'tcg,tb-size=1' : chosen;
+  // A guest that only halts needs no translation cache of hundreds of megabytes, and one that pings not the whole of them.
+  return chosen === 'tcg' ? `tcg,tb-size=${guest ? GUEST_CACHE_MIB : 1}` : chosen;
 }
 
 function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: CommandLineOptions): string {
@@ -154,15 +187,20 @@ function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: 
 }
 
 function secondMonitor({ monitorPath }: CommandLineOptions): string {
-  if (monitorPath === undefined) throw new TypeError('a second monitor without a path');
-  return `unix:${quote(monitorPath)},server=on,wait=off`;
+  return `unix:${quote(given(monitorPath, 'a second monitor'))},server=on,wait=off`;
+}
+
+/** A path that the options must have. */
+function given(path: string | undefined, what: string): string {
+  if (path === undefined) throw new TypeError(`${what} without a path`);
+  return path;
 }
 
 function netdev({ queuePairs }: CommandLineOptions): Options {
   return { type: 'vhost-user', id: NETDEV_ID, chardev: CHARDEV_ID, ...(queuePairs > 1 ? { queues: queuePairs } : {}) };
 }
 
-function nic({ facts, machine, queuePairs, ring, mtu, extras = [] }: CommandLineOptions): Options {
+function nic({ facts, machine, queuePairs, ring, mtu, guest, extras = [] }: CommandLineOptions): Options {
   const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
   needs(facts, type);
   return {
@@ -174,6 +212,8 @@ function nic({ facts, machine, queuePairs, ring, mtu, extras = [] }: CommandLine
     ...(mtu === undefined ? {} : { host_mtu: mtu }),
     // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.
     ...(machine === 'microvm' ? {} : { 'disable-legacy': 'on', vectors: 0, addr: `${PCI_SLOT}` }),
+    // The firmware would load a network boot program before the guest.
+    ...(guest && machine !== 'microvm' ? { romfile: '' } : {}),
   };
 }
 

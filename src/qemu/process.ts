@@ -15,13 +15,15 @@ import { StderrLog } from './stderr-log.js';
 export interface LaunchOptions {
   /** The binary, or a script that ends with `exec` of it. */
   path: string;
-  /** Arguments, without argv[0]. They make QEMU dial qmpPath and qtestPath. */
+  /** Arguments, without argv[0]. They make QEMU dial qmpPath, and the other paths that are given. */
   argv: readonly string[];
   /** Working directory: a private one, a core may be left there. */
   cwd: string;
   qmpPath: string;
   /** Left out when argv has no `-qtest`. */
   qtestPath?: string;
+  /** Where argv has a guest's serial console dial. */
+  consolePath?: string;
   recorder: Recording;
   /** Raises the limit of core files as far as allowed. */
   core?: boolean;
@@ -38,18 +40,22 @@ const DRAIN_MS = 1000;
  * @throws QemuError ERR_QEMU_START
  */
 export async function launch(options: LaunchOptions): Promise<QemuProcess> {
-  const { path, argv, cwd, qmpPath, qtestPath } = options;
+  const { path, argv, cwd, qmpPath, qtestPath, consolePath } = options;
   const command = [...(options.core ? RAISE_CORE_LIMIT : []), ...(await dieWithParent()), path, ...argv];
   const listeners: Dialled[] = [];
   try {
-    const qmp = await awaitDial(qmpPath);
-    listeners.push(qmp);
-    const qtest = qtestPath === undefined ? undefined : await awaitDial(qtestPath);
-    if (qtest) listeners.push(qtest);
+    const listen = async (path: string) => {
+      const dialled = await awaitDial(path);
+      listeners.push(dialled);
+      return dialled;
+    };
+    const qmp = await listen(qmpPath);
+    const qtest = qtestPath === undefined ? undefined : await listen(qtestPath);
+    const console = consolePath === undefined ? undefined : await listen(consolePath);
     // A session of its own: a terminal's Ctrl-C is for the tester alone, and QEMU dies with whatever it started.
     const child = spawn(command[0]!, command.slice(1), { cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-    return new QemuProcess(child, options, qmp, qtest);
+    return new QemuProcess(child, options, { qmp, qtest, console }, listeners);
   } catch (cause) {
     for (const listener of listeners) listener.close();
     if (cause instanceof QemuError) throw cause;
@@ -71,6 +77,8 @@ export class QemuProcess {
   readonly qmp: Promise<QmpClient>;
   /** The qtest client, once QEMU has dialled: it answers when QEMU runs. Rejects likewise, or when started without. */
   readonly qtest: Promise<QtestClient>;
+  /** The guest's serial console, once QEMU has dialled; to be read, or it fills up. Rejects likewise. */
+  readonly console: Promise<Socket>;
   readonly #child: ChildProcess;
   readonly #recorder: Recording;
   readonly #listeners: Dialled[];
@@ -82,10 +90,15 @@ export class QemuProcess {
   #killSent = false;
 
   /** Made by launch(). */
-  constructor(child: ChildProcess, { path, cwd, recorder }: LaunchOptions, qmp: Dialled, qtest: Dialled | undefined) {
+  constructor(
+    child: ChildProcess,
+    { path, cwd, recorder }: LaunchOptions,
+    { qmp, qtest, console }: { qmp: Dialled; qtest: Dialled | undefined; console: Dialled | undefined },
+    listeners: Dialled[],
+  ) {
     this.#child = child;
     this.#recorder = recorder;
-    this.#listeners = qtest ? [qmp, qtest] : [qmp];
+    this.#listeners = listeners;
     this.#executable = path;
     this.pid = child.pid!;
     recorder.record({ type: 'qemu.spawn', pid: this.pid });
@@ -113,6 +126,10 @@ export class QemuProcess {
       return QmpClient.open(socket, recorder);
     });
     this.qtest = this.#client(qtest, 'qtest', async (socket) => new QtestClient(socket));
+    this.console = this.#client(console, 'the serial console', async (socket) => {
+      // Its end is the process's; how it ended tells more.
+      return socket.on('error', () => {});
+    });
   }
 
   /** Asks QEMU to quit, as soon as it listens. Does not wait; `exited` tells when it did. */
@@ -146,6 +163,10 @@ export class QemuProcess {
         (opened) => opened.close(),
         () => {},
       );
+    await this.console.then(
+      (socket) => socket.destroy(),
+      () => {},
+    );
   }
 
   /** What made it end, not what was sent last: a QEMU that is dumping core when it is killed died of something else. */
