@@ -73,6 +73,11 @@ export class RestartLog {
     }
   }
 
+  /** Rings that the guest has, or had when the back-end went. */
+  get wanted(): readonly number[] {
+    return this.#open && this.#open.ringsMs === undefined ? this.#wanted : [...this.#running];
+  }
+
   get #open(): Restart | undefined {
     return this.restarts.at(-1);
   }

@@ -194,6 +194,11 @@ export class Peer<T extends Traffic = PeerTraffic> {
     await this.leave('close');
   }
 
+  /** What it is when it arrives the next time. */
+  become(profile: Profile): void {
+    this.#profile = profile;
+  }
+
   /** From now on, on whichever session, waits for the point at which to leave. Another cut that was armed is none any more. */
   arm(cut: Cut): void {
     this.#cut = new CutWatch(cut);

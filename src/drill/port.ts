@@ -1,0 +1,305 @@
+import { join } from 'node:path';
+import { CutOff, QemuGone, type Selection, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
+import { DriverError } from '../driver/index.js';
+import { OsError } from '../os/index.js';
+import { FrameTraffic, type GuestFrame, Peer, PeerError, type Profile } from '../peer/index.js';
+import { QemuError, type QemuProcess } from '../qemu/index.js';
+import { Capture, completeChecksum, type Switch, type SwitchNotice, type SwitchPort } from '../switch/index.js';
+import {
+  type Event,
+  type Json,
+  type Ms,
+  Recorder,
+  type Role,
+  type RunBegin,
+  type SeqRanges,
+  TimelineWriter,
+  toRanges,
+} from '../timeline/index.js';
+import { DrillError } from './error.js';
+import { LiveStage } from './live-stage.js';
+import type { Observer } from './observer.js';
+import { PortTracker } from './port-state.js';
+import { RestartLog } from './restart-log.js';
+
+/** What a drill knows of the QEMU behind a port once it is found; see RunBegin. */
+export interface Identity {
+  version: string;
+  argv: string[];
+  chardev: string;
+  queuePairs: number;
+  reconnectMs: Ms;
+  machine: string;
+  memory: number;
+}
+
+export interface PortOptions {
+  name: string;
+  role: Role;
+  socket: string;
+  profile: Profile;
+  /** The drill's folder; what the port stores has its name. */
+  out: string;
+  /** Of the timeline, without extension. */
+  file: string;
+  /** The clock. */
+  like?: Recorder;
+  tester: string;
+  startedAt: Date;
+  driver: RunBegin['driver'];
+  network: Switch;
+  observer(): Observer;
+  /** Bytes of the packet capture; 0 = none. */
+  captureBytes: number;
+}
+
+/** Events that stay in memory; the rest is on disk. */
+const KEEP = 4000;
+/** Pings within that time are told together: a guest that floods must not fill the timeline. */
+const ECHO_MS: Ms = 20;
+
+type Echo = Extract<SwitchNotice, { kind: 'echo' }>;
+
+/** One vhost-user socket of a drill: the peer on it, its port of the switch, its timeline. */
+export class Port {
+  readonly name: string;
+  readonly role: Role;
+  readonly socket: string;
+  readonly recorder: Recorder;
+  readonly writer: TimelineWriter;
+  readonly peer: Peer<FrameTraffic>;
+  readonly tracker: PortTracker;
+  readonly restarts = new RestartLog();
+  readonly capture: Capture | undefined;
+  readonly variant: Variant;
+  readonly #o: PortOptions;
+  readonly #head: RunBegin;
+  readonly #station: SwitchPort;
+  #stage: LiveStage | undefined;
+  #identified = false;
+  /** Events before QEMU was known: what it is stands in the first one. */
+  #early: Event[] = [];
+  #echoes: Echo[] = [];
+  #echoTimer: NodeJS.Timeout | undefined;
+  #echoAt: Ms = -Infinity;
+  #steps = 0;
+  #busy: string | undefined;
+  /** Frames for a guest that had no running ring. */
+  #unreachable = 0;
+
+  /** @throws the file system's error */
+  constructor(options: PortOptions) {
+    this.#o = options;
+    const { name, role, socket, profile, out, file, driver } = options;
+    this.name = name;
+    this.role = role;
+    this.socket = socket;
+    this.recorder = new Recorder({ keep: KEEP, ...(options.like && { like: options.like }) });
+    this.writer = new TimelineWriter(join(out, file));
+    this.capture =
+      options.captureBytes > 0
+        ? new Capture({
+            file: join(out, `${name}.pcapng`),
+            port: name,
+            startedAt: options.startedAt,
+            limitBytes: options.captureBytes,
+            application: options.tester,
+          })
+        : undefined;
+    this.variant = variantOf(name, role, driver);
+    this.tracker = new PortTracker({ port: name, role, socket, profile: profile.name });
+    this.recorder.listen((event) => this.#took(event));
+    this.#head = {
+      type: 'run.begin',
+      schema: 1,
+      variant: this.variant.id,
+      case: this.variant.caseId,
+      role,
+      machine: 'unknown',
+      profile: profile.name,
+      driver,
+      queuePairs: 1,
+      memory: 0,
+      reconnectMs: 0,
+      socketPath: socket,
+      qemu: { version: '0.0.0', argv: [] },
+      tester: options.tester,
+      startedAt: options.startedAt.toISOString(),
+    };
+    this.recorder.record(this.#head);
+    const traffic = new FrameTraffic((frame, session) => this.#fromGuest(frame, session));
+    this.peer = new Peer({ role, path: socket, profile, recorder: this.recorder }, traffic);
+    this.#station = options.network.connect(name, (frame) => this.#toGuest(frame));
+  }
+
+  /** Where the port's steps act. */
+  stage(qemu?: QemuProcess): LiveStage {
+    this.#stage ??= new LiveStage({
+      variant: this.variant,
+      recorder: this.recorder,
+      peer: this.peer,
+      observer: this.#o.observer(),
+      ...(qemu && { qemu }),
+      wantedRings: () => this.restarts.wanted,
+    });
+    return this.#stage;
+  }
+
+  get identified(): boolean {
+    return this.#identified;
+  }
+
+  /** The QEMU behind the port is known: what was recorded so far, and this, is stored from now on. */
+  identify(identity: Partial<Identity>): void {
+    if (this.#identified) return;
+    this.#identified = true;
+    const { version = '0.0.0', argv = [], queuePairs = 1, reconnectMs = 0, machine = 'unknown', memory = 0 } = identity;
+    const about = { queuePairs, reconnectMs, machine, memory, qemu: { version, argv } };
+    this.variant.queuePairs = queuePairs;
+    this.variant.reconnectMs = reconnectMs;
+    const [begin, ...rest] = this.#early;
+    Object.assign(begin as Event, about);
+    for (const event of [begin!, ...rest]) this.writer.append(event);
+    this.#early = [];
+  }
+
+  /** Frames and bytes of the guest, as the switch counts them; and what was for a guest that could not get it. */
+  get counters() {
+    return { ...this.#station.counters, unreachable: this.#unreachable, overruns: this.peer.traffic.overruns };
+  }
+
+  /** The verb that is at work. */
+  get busy(): string | undefined {
+    return this.#busy;
+  }
+
+  /**
+   * Does one thing that an operator asked for, as a step of the timeline.
+   * @throws DrillError ERR_BUSY while another is at work; ERR_STEP when it did not come about, with the reason
+   */
+  async perform(verb: string, params: Json, act: (stage: LiveStage) => Promise<void>): Promise<void> {
+    const stage = this.#stage!;
+    if (this.#busy !== undefined)
+      throw new DrillError('ERR_BUSY', `${this.name} is at it: ${this.#busy}`, 'wait for its end, or send stop');
+    this.#busy = verb;
+    const index = this.#steps++;
+    this.recorder.record({ type: 'step.begin', index, verb, params });
+    try {
+      await act(stage);
+      this.recorder.record({ type: 'step.end', index, verb, outcome: 'done' });
+    } catch (error) {
+      const known = [CutOff, StepTimeout, StepFailed, QemuGone, QemuError, DriverError, PeerError, OsError];
+      if (!known.some((kind) => error instanceof kind)) throw error;
+      const { message } = error as Error;
+      const hint = 'hint' in (error as object) ? String((error as { hint?: string }).hint) : undefined;
+      this.recorder.record({ type: 'step.end', index, verb, outcome: outcomeOf(error), reason: message });
+      throw new DrillError('ERR_STEP', `${this.name}: ${verb}: ${message}`, hint);
+    } finally {
+      this.#busy = undefined;
+      stage.rearm();
+    }
+  }
+
+  /** The same for one of the verbs of cases. */
+  act(verb: string, params: unknown): Promise<void> {
+    const { run } = verbs.find(({ name }) => name === verb)!;
+    return this.perform(verb, params as Json, (stage) => run(stage, params));
+  }
+
+  /** Leaves, and closes what is its own; resolves when all is stored. */
+  async close(): Promise<void> {
+    this.#stage?.stop('the drill ends');
+    clearTimeout(this.#echoTimer);
+    this.#flushEchoes();
+    await this.peer.close();
+    this.#station.disconnect();
+    await this.capture?.close();
+  }
+
+  /** Ends the timeline. */
+  end(): void {
+    this.recorder.record({ type: 'run.end' });
+    this.identify({});
+    this.writer.close();
+  }
+
+  /** An echo request of the guest was answered. */
+  echo(notice: Echo): void {
+    this.#echoes.push(notice);
+    const wait = this.#echoAt + ECHO_MS - this.recorder.now();
+    if (wait <= 0) this.#flushEchoes();
+    else this.#echoTimer ??= setTimeout(() => this.#flushEchoes(), wait);
+  }
+
+  #flushEchoes(): void {
+    clearTimeout(this.#echoTimer);
+    this.#echoTimer = undefined;
+    this.#echoAt = this.recorder.now();
+    const runs = new Map<string, Echo[]>();
+    for (const echo of this.#echoes.splice(0)) {
+      const run = `${echo.from} ${echo.id}`;
+      runs.set(run, [...(runs.get(run) ?? []), echo]);
+    }
+    const session = this.peer.session?.number;
+    if (session === undefined) return;
+    for (const [{ from, id }, seqs] of [...runs.values()].map((run) => [run[0]!, seqsOf(run)] as const))
+      this.recorder.record({ type: 'guest.echo', from, id, seqs, session });
+  }
+
+  #took(event: Event): void {
+    this.tracker.take(event);
+    this.restarts.take(event);
+    if (event.type === 'session.close' && !event.extra) this.peer.traffic.clear();
+    if (this.#identified) this.writer.append(event);
+    else this.#early.push(event);
+  }
+
+  #fromGuest({ bytes, checksum, oversized }: GuestFrame, _session: number): void {
+    if (checksum) completeChecksum(bytes, checksum.start, checksum.offset);
+    this.capture?.frame('inbound', bytes, this.recorder.now());
+    // No segmentation is offered by a switch like this one; who sends such frames all the same is not served.
+    if (!oversized) this.#station.receive(bytes);
+  }
+
+  #toGuest(frame: Buffer): void {
+    const { peer } = this;
+    const reachable = peer.session?.runningRings.some(({ dir }) => dir === 'rx') && !peer.session.frozen;
+    if (!reachable) {
+      this.#unreachable++;
+      return;
+    }
+    this.capture?.frame('outbound', frame, this.recorder.now());
+    peer.traffic.send(frame);
+    peer.pumpRx();
+  }
+}
+
+const seqsOf = (run: readonly Echo[]): SeqRanges => toRanges(run.map(({ seq }) => seq));
+
+const outcomeOf = (error: unknown) =>
+  error instanceof CutOff ? 'cut' : error instanceof StepTimeout ? 'timeout' : 'failed';
+
+/** A port as cases see it: a variant that has no schedule. */
+function variantOf(port: string, role: Role, driver: RunBegin['driver']): Variant {
+  return {
+    id: `drill[port=${port}]`,
+    caseId: 'drill',
+    title: 'A drill by hand',
+    level: 'must',
+    why: 'What an operator did to a virtual machine’s back-end, and what became of it.',
+    references: [],
+    role,
+    machine: 'q35',
+    driver: driver === 'linux' ? 'linux' : 'none',
+    queuePairs: 1,
+    ring: 'split',
+    reconnectMs: 0,
+    memory: 0,
+    start: 'peer-first',
+    needs: [],
+    steps: [],
+    params: { port },
+    minimumMs: 0,
+    selection: 'full' satisfies Selection,
+  };
+}
