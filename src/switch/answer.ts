@@ -7,5 +7,5 @@ export interface Answer {
   notice?: HostNotice;
 }
 
-/** An answer, why the packet is dropped, or undefined for what the host has nothing to say to. */
-export type Outcome = Answer | DropReason | undefined;
+/** An answer; why the packet is dropped; `done`, when it wants none; or undefined for what the host has nothing to say to. */
+export type Outcome = Answer | DropReason | 'done' | undefined;

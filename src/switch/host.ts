@@ -1,6 +1,7 @@
 import {
   ALL_NODES,
   ANY_IPV6,
+  BROADCAST_IPV4,
   ipv4Text,
   ipv6Text,
   isMulticastIpv6,
@@ -13,14 +14,17 @@ import {
   solicitedNode,
   splitPrefix,
 } from './address.js';
-import type { Outcome } from './answer.js';
+import type { Answer, Outcome } from './answer.js';
 import { answerArp } from './arp.js';
+import { DHCP_PORT } from './dhcp-message.js';
+import { DhcpServer } from './dhcp-server.js';
 import { answerEcho, ECHO } from './echo.js';
 import { buildEthernet, ETHERTYPE, type EthernetFrame } from './ethernet.js';
-import { buildIpv4Packet, PROTOCOL, parseIpv4Packet } from './ipv4.js';
+import { buildIpv4Packet, type Ipv4Packet, PROTOCOL, parseIpv4Packet } from './ipv4.js';
 import { buildIpv6Packet, ICMPV6, type Ipv6Packet, parseIpv6Packet, pseudoHeader } from './ipv6.js';
 import { answerSolicitation, NEIGHBOR_SOLICITATION } from './neighbour.js';
-import type { DropReason, HostNotice } from './notice.js';
+import type { HostNotice } from './notice.js';
+import { parseDatagram } from './udp.js';
 
 /** Addresses of the host as texts, IPv4 and IPv6 with their prefix. */
 export interface HostOptions {
@@ -36,12 +40,12 @@ const DEFAULTS = { mac: '02:56:52:73:00:01', ipv4: '10.73.0.1/24', ipv6: 'fd73::
 const HOP_LIMIT = 64;
 const NOTHING = { asked: Buffer.alloc(0), answered: Buffer.alloc(0) };
 
-/** What the host makes of a frame: its answer, why it drops it, or undefined for what is not for it. */
-export type HostAnswer = { frame: Buffer; notice: HostNotice | undefined } | DropReason | undefined;
+/** As an Outcome, with a whole frame as the answer. */
+export type HostAnswer = { frame: Buffer; notice: HostNotice | undefined } | Exclude<Outcome, Answer>;
 
 /**
- * The station that guests can ping: it answers ARP, Neighbor Solicitations and echo requests. It keeps no neighbours, as it
- * only answers, and to who asked.
+ * The station that guests can ping: it answers ARP, Neighbor Solicitations, echo requests, and DHCP if it is told to. It keeps
+ * no neighbours, as it only answers, and to who asked.
  */
 export class Host {
   readonly mac: Buffer;
@@ -50,14 +54,17 @@ export class Host {
   readonly #ipv6: readonly Buffer[];
   /** What a packet to the host has as its destination. */
   readonly #ipv6Destinations: readonly Buffer[];
+  readonly #dhcp: DhcpServer | undefined;
   /** All of its addresses as texts. */
   readonly addresses: { mac: string; ipv4: string; ipv6: string[] };
 
-  /** @throws RangeError on an address that is none */
-  constructor(options: HostOptions = {}) {
-    const texts = { ...DEFAULTS, ...options };
+  /** `now`: a clock in ms. @throws RangeError on an address that is none, or a network without room for the pool of `dhcp` */
+  constructor({ host, dhcp, now }: { host?: HostOptions | undefined; dhcp?: boolean | undefined; now: () => number }) {
+    const texts = { ...DEFAULTS, ...host };
     this.mac = parseMac(texts.mac);
-    this.#ipv4 = parseIpv4(splitPrefix(texts.ipv4, 32).address);
+    const { address, prefix } = splitPrefix(texts.ipv4, 32);
+    this.#ipv4 = parseIpv4(address);
+    if (dhcp) this.#dhcp = new DhcpServer({ address: this.#ipv4, prefix, now });
     this.#ipv6 = [linkLocal(this.mac), parseIpv6(splitPrefix(texts.ipv6, 128).address)];
     this.#ipv6Destinations = [...this.#ipv6, ALL_NODES, ...this.#ipv6.map(solicitedNode)];
     this.addresses = { mac: macText(this.mac), ipv4: ipv4Text(this.#ipv4), ipv6: this.#ipv6.map(ipv6Text) };
@@ -81,8 +88,20 @@ export class Host {
   #ipv4Packet(bytes: Buffer): Outcome {
     const packet = parseIpv4Packet(bytes);
     if (typeof packet === 'string') return packet;
-    const { source, destination, protocol, payload } = packet;
-    if (protocol !== PROTOCOL.icmp || !destination.equals(this.#ipv4) || !isUnicastIpv4(source)) return undefined;
+    const isToHost = packet.destination.equals(this.#ipv4);
+    if (packet.protocol === PROTOCOL.udp && (isToHost || packet.destination.equals(BROADCAST_IPV4)))
+      return this.#datagram(packet);
+    return packet.protocol === PROTOCOL.icmp && isToHost ? this.#ipv4Echo(packet) : undefined;
+  }
+
+  #datagram(packet: Ipv4Packet): Outcome {
+    const datagram = parseDatagram(packet);
+    if (typeof datagram === 'string') return datagram;
+    return datagram.to === DHCP_PORT.server ? this.#dhcp?.answer(datagram.data) : undefined;
+  }
+
+  #ipv4Echo({ source, destination, protocol, payload }: Ipv4Packet): Outcome {
+    if (!isUnicastIpv4(source)) return undefined;
     const echo = answerEcho(payload, ECHO.ipv4, NOTHING);
     if (typeof echo !== 'object') return echo;
     const { id, seq, message } = echo;

@@ -10,7 +10,7 @@ export interface SwitchOptions {
   note: (notice: SwitchNotice) => void;
   /** The switch's own station. */
   host?: HostOptions;
-  /** Whether the host lends addresses to guests. */
+  /** The host lends guests addresses of its network, .100 to .199, for an hour, by DHCP; by default it does not. */
   dhcp?: boolean;
 }
 
@@ -53,10 +53,10 @@ export class Switch {
   readonly #ports = new Set<Port>();
   readonly #stations = new MacTable<Port>();
 
-  /** @throws RangeError on an address of the host that is none */
+  /** @throws RangeError on an address of the host that is none, or a network without room for the pool of `dhcp` */
   constructor(options: SwitchOptions) {
     this.#options = options;
-    this.#host = new Host(options.host);
+    this.#host = new Host(options);
   }
 
   /** Addresses of the host as texts; of `ipv6` the link-local one is first. */
@@ -127,6 +127,7 @@ export class Switch {
   /** Gives the host a frame. What it says nothing to was only in vain when it was for the host alone. */
   #ask(port: Port, frame: EthernetFrame): DropReason | undefined {
     const answer = this.#host.take(frame);
+    if (answer === 'done') return undefined;
     if (typeof answer === 'string') return answer;
     if (!answer) return isGroupMac(frame.destination) ? undefined : 'unserved';
     if (answer.notice) this.#options.note({ ...answer.notice, port: port.name });

@@ -1,3 +1,4 @@
+import { completeChecksum } from '../../src/switch/index.js';
 import { bytes } from './lab.js';
 
 /** What a guest of MAC 52:54:00:00:00:0a asks the host of default addresses, and the answers; made with another program. */
@@ -152,3 +153,39 @@ export const duplicate = {
     `02 01 ${HOST}`,
   ),
 };
+
+const ALL = 'ff ff ff ff ff ff';
+const zeros = (count: number) => '00'.repeat(count);
+
+/** A DHCP client's message: a frame of its own MAC, to all by default. Fields and options as hex. */
+export function dhcp(
+  options: string,
+  { mac = GUEST, flags = '0000', ciaddr = '0000 0000', giaddr = '0000 0000', to = ALL, ip = 'ffff ffff' } = {},
+): Buffer {
+  const bootp = bytes(
+    '01 01 06 00', // request, Ethernet, address length, hops
+    '3903f326', // transaction
+    `0000 ${flags}`, // seconds, flags
+    ciaddr,
+    '0000 0000 0000 0000', // your address, next server
+    giaddr,
+    mac + zeros(10),
+    zeros(64 + 128), // server name, file
+    '63825363', // DHCP
+    `${options} ff`,
+  );
+  const udp = 8 + bootp.length;
+  const hex = (value: number) => value.toString(16).padStart(4, '0');
+  const frame = bytes(
+    to,
+    mac,
+    '0800',
+    `45 00 ${hex(20 + udp)} 0000 0000 40 11 0000`,
+    ciaddr,
+    ip,
+    `0044 0043 ${hex(udp)} 0000`, // no checksum
+    bootp.toString('hex'),
+  );
+  completeChecksum(frame.subarray(0, 34), 14, 10);
+  return frame;
+}

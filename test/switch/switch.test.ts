@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bytes, Lab, wrongWith } from './lab.js';
-import { arp, duplicate, echo4, echo6, HOST, solicitation } from './questions.js';
+import { arp, dhcp, duplicate, echo4, echo6, HOST, solicitation } from './questions.js';
 
 const A = '52 54 00 00 00 0a';
 const B = '52 54 00 00 00 0b';
@@ -148,16 +148,20 @@ describe('switch', () => {
 });
 
 /** Bytes as guests send them: anything, and good frames with some bytes changed, cut or doubled. */
-const questions = [arp, echo4, echo6, solicitation, duplicate].map(({ ask }) => ask);
+const questions = [
+  ...[arp, echo4, echo6, solicitation, duplicate].map(({ ask }) => ask),
+  dhcp('350101'),
+  dhcp('350103 32040a490064'),
+];
 const broken = fc
   .record({
     frame: fc.constantFrom(...questions),
-    changes: fc.array(fc.tuple(fc.nat(90), fc.nat(255)), { maxLength: 4 }),
-    length: fc.option(fc.nat(100), { nil: undefined }),
+    changes: fc.array(fc.tuple(fc.nat(1000), fc.nat(255)), { maxLength: 4 }),
+    length: fc.option(fc.nat(400), { nil: undefined }),
   })
   .map(({ frame: good, changes, length }) => {
     const copy = Buffer.from(good);
-    for (const [at, value] of changes) if (at < copy.length) copy[at] = value;
+    for (const [at, value] of changes) copy[at % copy.length] = value;
     return copy.subarray(0, length ?? copy.length);
   });
 const junk = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
