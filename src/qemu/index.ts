@@ -3,8 +3,10 @@ export {
   type AccelChoice,
   accelChoices,
   CHARDEV_ID,
+  CONSOLE_ID,
   type CommandLineOptions,
   commandLine,
+  type GuestOptions,
   type MachineExtra,
   type MachineType,
   machineExtras,
@@ -20,6 +22,7 @@ export { type BoundedRun, boundedRun } from './bounded-run.js';
 export { haltBios } from './halt-bios.js';
 export { Heartbeat, type HeartbeatOptions, startHeartbeat } from './heartbeat.js';
 export { buildIdOf, identify, type QemuIdentity } from './identity.js';
+export { guestAccel } from './kvm.js';
 export { findProgram, findQemu } from './locate.js';
 export { askVersion, probe } from './probe.js';
 export { type LaunchOptions, launch, type QemuExit, type QemuProcess } from './process.js';
