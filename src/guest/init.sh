@@ -118,7 +118,10 @@ while :; do
       ping_from "$nic" &
     fi
     # One that was removed and added anew has another index.
-    [ "$index" = "$known" ] || configure "$nic" "$number"
+    if [ "$index" != "$known" ]; then
+      configure "$nic" "$number"
+      was=
+    fi
     { read -r carrier <"$path/carrier" && read -r ups <"$path/carrier_up_count" && read -r downs <"$path/carrier_down_count"; } 2>/dev/null
     now="${carrier:-0} ups=$ups downs=$downs"
     [ "$was" = "$now" ] || say carrier "$nic" "$now"

@@ -1,4 +1,13 @@
-export { type FoundQemu, isSocket, qemuProcess, qemusWith, type SocketArguments, socketArguments, startTime } from './arguments.js';
+export {
+  type FoundQemu,
+  isSocket,
+  qemuProcess,
+  qemusWith,
+  type SocketArguments,
+  socketArguments,
+  startTime,
+} from './arguments.js';
+export { type BoundedRun, boundedRun } from './bounded-run.js';
 export {
   type AccelChoice,
   accelChoices,
@@ -18,7 +27,6 @@ export {
   pluggables,
 } from './command-line.js';
 export { type Accelerator, atLeast, type QemuFacts } from './facts.js';
-export { type BoundedRun, boundedRun } from './bounded-run.js';
 export { haltBios } from './halt-bios.js';
 export { Heartbeat, type HeartbeatOptions, startHeartbeat } from './heartbeat.js';
 export { buildIdOf, identify, type QemuIdentity } from './identity.js';
