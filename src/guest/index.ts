@@ -4,3 +4,4 @@ export { GuestConsole, type GuestFact, type TroubleKind, troubles } from './cons
 export { type GuestFiles, guestFiles, guestInitramfs } from './files.js';
 export { GuestError, type GuestErrorCode } from './guest-error.js';
 export { initramfs, type Module } from './initramfs.js';
+export { recordGuest } from './record.js';

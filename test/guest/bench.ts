@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import {
-  GuestConsole,
   type GuestFact,
   type GuestNetwork,
   guestAppend,
   guestFiles,
   guestInitramfs,
+  recordGuest,
 } from '../../src/guest/index.js';
 import { FrameTraffic, Peer } from '../../src/peer/index.js';
 import {
@@ -115,9 +115,7 @@ export async function bootGuest(machine: MachineType, network: GuestNetwork = {}
   const qemu = await launch({ path: facts.path, argv: commandLine(options), cwd, qmpPath, consolePath, recorder });
   onTestFinished(() => qemu.dispose());
   const told = new Facts();
-  const guestConsole = new GuestConsole((fact) => told.add(fact));
-  const socket = await qemu.console;
-  socket.on('data', (bytes: Buffer) => guestConsole.feed(bytes));
+  void recordGuest(await qemu.console, recorder, (fact) => told.add(fact));
   await arrived;
   return { qemu, peer, told, recorder, plug: (what: Pluggable) => plugCommand(what, options) };
 }
