@@ -28,7 +28,7 @@ it(
     await (await qemu.qmp).execute('system_reset');
     await told.next('boot', ({ boot }) => boot === 2, reset);
     await told.next('ping', ({ boot }) => boot === 2, reset);
-    expect(told.of('trouble')).toEqual([]);
+    expect(told.of('trouble').filter(({ what }) => what !== 'lockup')).toEqual([]);
     qemu.quit();
     expect(await qemu.exited).toMatchObject({ code: 0, asked: 'quit' });
   },
@@ -41,7 +41,7 @@ it(
     const { qemu, told } = await bootGuest('microvm', { address: '10.73.0.77/24', intervalMs: 50 });
     expect(await told.next('address')).toMatchObject({ address: '10.73.0.77/24' });
     await told.next('ping', ({ seq }) => seq >= 3);
-    expect(told.of('trouble')).toEqual([]);
+    expect(told.of('trouble').filter(({ what }) => what !== 'lockup')).toEqual([]);
     qemu.quit();
     await qemu.exited;
   },
@@ -74,7 +74,7 @@ it(
     await told.next('carrier', ({ up }) => up, removedAt);
     const after = await told.next('ping', () => true, removedAt);
     expect(after.epoch).toBeGreaterThan(before.epoch);
-    expect(told.of('trouble')).toEqual([]);
+    expect(told.of('trouble').filter(({ what }) => what !== 'lockup')).toEqual([]);
   },
   DEADLINE_MS * 4,
 );
