@@ -92,6 +92,8 @@ ping_from() {
 # Gives a NIC its address: nic, its number.
 configure() {
   put 0 "/proc/sys/net/ipv6/conf/$1/accept_dad"
+  # Who asks for its gateway in vain, after an outage, asks again soon: pings flow when the NIC works, not a second later.
+  put 100 "/proc/sys/net/ipv4/neigh/$1/retrans_time_ms"
   ip link set "$1" up
   if [ "$ip" = dhcp ]; then
     udhcpc -f -i "$1" -s /init -t 3 -T 1 -A 1 &
