@@ -172,7 +172,7 @@ function boot({ kernel, initrd, append, consolePath }: GuestOptions, options: Co
     ],
     ...(counted ? ['-icount', COUNTED] : []),
     ...(queuePairs > 1 ? ['-smp', `${queuePairs}`] : []),
-    // What nobody reads in time is lost, never waited for: QEMU writes to a serial port's socket without blocking.
+    // QEMU never waits for who reads it. A guest does when nobody reads for long: for each character, up to a limit of its own.
     ...['-chardev', `socket,id=${CONSOLE_ID},path=${quote(consolePath)},server=off`],
     ...['-serial', `chardev:${CONSOLE_ID}`],
   ];
