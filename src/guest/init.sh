@@ -40,6 +40,8 @@ for word in $(cat /proc/cmdline); do
     vr.interval=*) interval=${word#*=} ;;
   esac
 done
+# A trouble is told, and the guest goes on as far as it can.
+put 0 /proc/sys/kernel/panic_on_oops
 put 20 /proc/sys/kernel/hung_task_timeout_secs
 put -1 /proc/sys/kernel/hung_task_warnings
 # Several NICs in one network: each answers for itself.
