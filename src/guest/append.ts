@@ -17,8 +17,7 @@ const KERNEL = [
   'loglevel=5',
   'printk.time=1',
   'printk.devkmsg=on',
-  // A trouble is told, and the guest goes on as far as it can.
-  'oops=continue',
+  // It stays where it is, to be looked at.
   'panic=0',
   'random.trust_cpu=on',
   'mitigations=off',

@@ -40,6 +40,8 @@ for word in $(cat /proc/cmdline); do
     vr.interval=*) interval=${word#*=} ;;
   esac
 done
+# A trouble is told, and the guest goes on as far as it can.
+put 0 /proc/sys/kernel/panic_on_oops
 put 20 /proc/sys/kernel/hung_task_timeout_secs
 put -1 /proc/sys/kernel/hung_task_warnings
 # Several NICs in one network: each answers for itself.
@@ -92,6 +94,8 @@ ping_from() {
 # Gives a NIC its address: nic, its number.
 configure() {
   put 0 "/proc/sys/net/ipv6/conf/$1/accept_dad"
+  # Who asks for its gateway in vain, after an outage, asks again soon: pings flow when the NIC works, not a second later.
+  put 100 "/proc/sys/net/ipv4/neigh/$1/retrans_time_ms"
   ip link set "$1" up
   if [ "$ip" = dhcp ]; then
     udhcpc -f -i "$1" -s /init -t 3 -T 1 -A 1 &
@@ -118,7 +122,10 @@ while :; do
       ping_from "$nic" &
     fi
     # One that was removed and added anew has another index.
-    [ "$index" = "$known" ] || configure "$nic" "$number"
+    if [ "$index" != "$known" ]; then
+      configure "$nic" "$number"
+      was=
+    fi
     { read -r carrier <"$path/carrier" && read -r ups <"$path/carrier_up_count" && read -r downs <"$path/carrier_down_count"; } 2>/dev/null
     now="${carrier:-0} ups=$ups downs=$downs"
     [ "$was" = "$now" ] || say carrier "$nic" "$now"

@@ -1,6 +1,6 @@
 import type { Json, Role } from '../timeline/index.js';
 import type { RingLayout } from '../virtio/index.js';
-import { accelerators, atLeast, type NeededType, type QemuFacts } from './facts.js';
+import { type Accelerator, accelerators, atLeast, type NeededType, type QemuFacts } from './facts.js';
 import { QemuError } from './qemu-error.js';
 
 /** The chardev that carries vhost-user, as QMP's query-chardev names it. */
@@ -72,7 +72,7 @@ export interface CommandLineOptions {
   monitorPath?: string;
   /** A file with haltBios(); needed without a guest. */
   biosPath?: string;
-  /** What the machine boots; `auto` is then KVM where QEMU and this machine have it, as guestAccel() tells. */
+  /** What the machine boots. */
   guest?: GuestOptions;
   /** Arguments put at the end as they are. */
   extra?: readonly string[];
@@ -86,6 +86,12 @@ const ONE_IOAPIC = ',ioapic2=off';
 const MIB = 1 << 20;
 /** Of code translated by TCG; measured: smaller makes the boot slower, larger does not make it faster. */
 const GUEST_CACHE_MIB = 32;
+/**
+ * A microvm has no timer by which Linux could measure how fast its time stamp counter runs. KVM tells; TCG hands out the
+ * host's, unless it counts instructions: then it is 1 GHz. So many instructions pass for a second as a usual machine does.
+ */
+const COUNTED = 'shift=2';
+const COUNTED_TSC_KHZ = 1_000_000;
 /** Of the memory that can become a DIMM, by the name of `more`. */
 const MORE = '64M';
 /** A slot that q35 and pc leave free, fixed so that a command line means the same device in every version. */
@@ -113,12 +119,12 @@ export function commandLine(options: CommandLineOptions): string[] {
     '-nodefaults',
     '-no-user-config',
     ...['-display', 'none'],
-    ...['-accel', accelerator(options)],
+    ...['-accel', accelOption(options)],
     ...['-machine', `${machine}${machine === 'microvm' && atLeast(facts, 6, 0) ? ONE_IOAPIC : ''},memory-backend=mem`],
     ...['-m', extras.includes('memory') ? `${memory},slots=2,maxmem=1G` : memory],
     ...['-object', `memory-backend-memfd,id=mem,size=${memory},share=on`],
     ...(extras.includes('memory') ? ['-object', `memory-backend-memfd,id=more,size=${MORE},share=on`] : []),
-    ...(guest ? boot(guest, options.queuePairs) : ['-bios', given(options.biosPath, 'a BIOS')]),
+    ...(guest ? boot(guest, options) : ['-bios', given(options.biosPath, 'a BIOS')]),
     ...['-chardev', chardev(options)],
     ...['-netdev', optionText(netdev(options))],
     // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
@@ -152,11 +158,21 @@ function reconnectOption(
 }
 
 /** A kernel that is started directly, with its serial console; a CPU for each pair of queues, or it would not use them. */
-function boot({ kernel, initrd, append, consolePath }: GuestOptions, queuePairs: number): string[] {
+function boot({ kernel, initrd, append, consolePath }: GuestOptions, options: CommandLineOptions): string[] {
+  const { queuePairs, machine } = options;
+  const counted = machine === 'microvm' && accelerator(options) === 'tcg';
   return [
-    ...['-kernel', kernel, '-initrd', initrd, '-append', append],
+    ...[
+      '-kernel',
+      kernel,
+      '-initrd',
+      initrd,
+      '-append',
+      counted ? `${append} tsc_early_khz=${COUNTED_TSC_KHZ}` : append,
+    ],
+    ...(counted ? ['-icount', COUNTED] : []),
     ...(queuePairs > 1 ? ['-smp', `${queuePairs}`] : []),
-    // What nobody reads in time is lost, never waited for: QEMU writes to a serial port's socket without blocking.
+    // QEMU never waits for who reads it. A guest does when nobody reads for long: for each character, up to a limit of its own.
     ...['-chardev', `socket,id=${CONSOLE_ID},path=${quote(consolePath)},server=off`],
     ...['-serial', `chardev:${CONSOLE_ID}`],
   ];
@@ -167,7 +183,13 @@ function qtest(path: string): string[] {
   return ['-qtest', `unix:${quote(path)},server=off`, '-qtest-log', 'none'];
 }
 
-function accelerator({ facts, accel: choice, guest }: CommandLineOptions): string {
+function accelOption(options: CommandLineOptions): string {
+  const chosen = accelerator(options);
+  // A guest that only halts needs no translation cache of hundreds of megabytes, and one that pings not the whole of them.
+  return chosen === 'tcg' ? `tcg,tb-size=${options.guest ? GUEST_CACHE_MIB : 1}` : chosen;
+}
+
+function accelerator({ facts, accel: choice }: Pick<CommandLineOptions, 'facts' | 'accel'>): Accelerator {
   const wanted = accelerators.filter((name) => name === choice || (choice === 'auto' && name !== 'kvm'));
   const chosen = wanted.find((name) => facts.accelerators.has(name));
   if (chosen === undefined)
@@ -176,8 +198,7 @@ function accelerator({ facts, accel: choice, guest }: CommandLineOptions): strin
       `${facts.path} (${facts.version}) has no accelerator ${wanted.join(' or ') || choice}`,
       `it has ${[...facts.accelerators].join(', ') || 'none that the tester can use'}`,
     );
-  // A guest that only halts needs no translation cache of hundreds of megabytes, and one that pings not the whole of them.
-  return chosen === 'tcg' ? `tcg,tb-size=${guest ? GUEST_CACHE_MIB : 1}` : chosen;
+  return chosen;
 }
 
 function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: CommandLineOptions): string {
@@ -200,7 +221,8 @@ function netdev({ queuePairs }: CommandLineOptions): Options {
   return { type: 'vhost-user', id: NETDEV_ID, chardev: CHARDEV_ID, ...(queuePairs > 1 ? { queues: queuePairs } : {}) };
 }
 
-function nic({ facts, machine, queuePairs, ring, mtu, guest, extras = [] }: CommandLineOptions): Options {
+function nic(options: CommandLineOptions): Options {
+  const { facts, machine, queuePairs, ring, mtu, extras = [] } = options;
   const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
   needs(facts, type);
   return {
@@ -210,10 +232,19 @@ function nic({ facts, machine, queuePairs, ring, mtu, guest, extras = [] }: Comm
     ...(queuePairs > 1 ? { mq: true } : {}),
     ...(ring === 'packed' ? { packed: true } : {}),
     ...(mtu === undefined ? {} : { host_mtu: mtu }),
+    ...(machine === 'microvm' ? {} : pci(options)),
+  };
+}
+
+/** What a NIC on PCI has besides. */
+function pci({ guest, accel }: CommandLineOptions): Options {
+  return {
+    'disable-legacy': 'on',
     // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.
-    ...(machine === 'microvm' ? {} : { 'disable-legacy': 'on', vectors: 0, addr: `${PCI_SLOT}` }),
+    ...(guest && accel === 'kvm' ? {} : { vectors: 0 }),
+    addr: `${PCI_SLOT}`,
     // The firmware would load a network boot program before the guest.
-    ...(guest && machine !== 'microvm' ? { romfile: '' } : {}),
+    ...(guest ? { romfile: '' } : {}),
   };
 }
 

@@ -1,10 +1,21 @@
-export { type FoundQemu, isSocket, qemuProcess, qemusWith, type SocketArguments, socketArguments, startTime } from './arguments.js';
+export {
+  type FoundQemu,
+  isSocket,
+  qemuProcess,
+  qemusWith,
+  type SocketArguments,
+  socketArguments,
+  startTime,
+} from './arguments.js';
+export { type BoundedRun, boundedRun } from './bounded-run.js';
 export {
   type AccelChoice,
   accelChoices,
   CHARDEV_ID,
+  CONSOLE_ID,
   type CommandLineOptions,
   commandLine,
+  type GuestOptions,
   type MachineExtra,
   type MachineType,
   machineExtras,
@@ -16,10 +27,10 @@ export {
   pluggables,
 } from './command-line.js';
 export { type Accelerator, atLeast, type QemuFacts } from './facts.js';
-export { type BoundedRun, boundedRun } from './bounded-run.js';
 export { haltBios } from './halt-bios.js';
 export { Heartbeat, type HeartbeatOptions, startHeartbeat } from './heartbeat.js';
 export { buildIdOf, identify, type QemuIdentity } from './identity.js';
+export { guestAccel } from './kvm.js';
 export { findProgram, findQemu } from './locate.js';
 export { askVersion, probe } from './probe.js';
 export { type LaunchOptions, launch, type QemuExit, type QemuProcess } from './process.js';

@@ -77,7 +77,7 @@ export class QemuProcess {
   readonly qmp: Promise<QmpClient>;
   /** The qtest client, once QEMU has dialled: it answers when QEMU runs. Rejects likewise, or when started without. */
   readonly qtest: Promise<QtestClient>;
-  /** The guest's serial console, once QEMU has dialled; to be read, or it fills up. Rejects likewise. */
+  /** The guest's serial console, once QEMU has dialled; to be read, or the guest slows down. Rejects likewise. */
   readonly console: Promise<Socket>;
   readonly #child: ChildProcess;
   readonly #recorder: Recording;

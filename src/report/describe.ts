@@ -126,7 +126,7 @@ function text(event: Event): string {
     case 'guest.echo':
       return `guest ${event.from} pings: ${seqs(event.seqs)} (session ${event.session})`;
     case 'guest.ping':
-      return `guest’s ping ${event.seq} by ${event.nic} is answered after ${formatMs(event.latency)}`;
+      return `guest’s ping ${event.number} by ${event.nic} is answered after ${formatMs(event.latency)}`;
     case 'guest.carrier':
       return `guest’s ${event.nic} ${event.up ? 'has a carrier' : 'has no carrier'}`;
     case 'guest.trouble':

@@ -466,12 +466,12 @@ export interface GuestEcho {
   session: number;
 }
 
-/** A ping of the guest was answered, by its own word. `seq` counts within the `epoch`, `latency` is in guest time. */
+/** A ping of the guest was answered, by its own word. `number` counts within the `epoch`, `latency` is in guest time. */
 export interface GuestPing {
   type: 'guest.ping';
   nic: string;
   epoch: number;
-  seq: number;
+  number: number;
   latency: Ms;
 }
 

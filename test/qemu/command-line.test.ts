@@ -107,6 +107,45 @@ describe('commandLine', () => {
     expect(() => option('qmp', { extras: ['monitor'] })).toThrow(TypeError);
   });
 
+  it('boots a guest in place of the BIOS and qtest', () => {
+    const { biosPath: _, qtestPath: __, ...rest } = base;
+    const guest = { kernel: '/g/vmlinuz', initrd: '/g/initrd', append: 'console=ttyS0', consolePath: '/run/c,n' };
+    expect(commandLine({ ...rest, facts: facts({ qtest: false }), guest })).toEqual([
+      '-nodefaults',
+      '-no-user-config',
+      ...['-display', 'none'],
+      ...['-accel', 'tcg,tb-size=32'],
+      ...['-machine', 'q35,memory-backend=mem'],
+      ...['-m', '64M'],
+      ...['-object', 'memory-backend-memfd,id=mem,size=64M,share=on'],
+      ...['-kernel', '/g/vmlinuz', '-initrd', '/g/initrd', '-append', 'console=ttyS0'],
+      ...['-chardev', 'socket,id=console,path=/run/c,,n,server=off'],
+      ...['-serial', 'chardev:console'],
+      ...['-chardev', 'socket,id=c0,path=/run/v.sock,server=on,wait=off'],
+      ...['-netdev', 'vhost-user,id=n0,chardev=c0'],
+      ...['-device', 'virtio-net-pci,netdev=n0,disable-legacy=on,vectors=0,addr=4,romfile='],
+      ...['-qmp', 'unix:/run/qmp.sock,server=off'],
+    ]);
+    expect(option('smp', { guest, queuePairs: 4 })).toBe('4');
+    expect(option('device', { guest, accel: 'kvm' })).toBe(
+      'virtio-net-pci,netdev=n0,disable-legacy=on,addr=4,romfile=',
+    );
+  });
+
+  it('gives a microvm’s guest a clock where KVM does not', () => {
+    const guest = { kernel: '/g/vmlinuz', initrd: '/g/initrd', append: 'a', consolePath: '/run/c' };
+    expect(option('icount', { guest, machine: 'microvm' })).toBe('shift=2');
+    expect(option('append', { guest, machine: 'microvm' })).toBe('a tsc_early_khz=1000000');
+    expect(option('icount', { guest, machine: 'microvm', accel: 'kvm' })).toBeUndefined();
+    expect(option('append', { guest, machine: 'microvm', accel: 'kvm' })).toBe('a');
+    expect(option('icount', { machine: 'microvm' })).toBeUndefined();
+  });
+
+  it('wants to know where its sockets are', () => {
+    for (const path of ['biosPath', 'qtestPath'] as const)
+      expect(() => option('qmp', { [path]: undefined } as object)).toThrow(TypeError);
+  });
+
   it('doubles the commas of a path', () => {
     expect(option('chardev', { socketPath: '/a,b/v' })).toContain('path=/a,,b/v,server=on');
     expect(option('qmp', { qmpPath: '/a,b/q' })).toBe('unix:/a,,b/q,server=off');

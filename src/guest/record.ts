@@ -1,0 +1,78 @@
+import type { Recorder } from '../timeline/index.js';
+import { GuestConsole, type GuestFact } from './console.js';
+
+/** Lines of trouble that are recorded; a kernel that complains without end must not fill the timeline. */
+const MAX_TROUBLES = 1000;
+
+/**
+ * Records what a guest's console tells, as it comes: guest.ready, guest.ping, guest.carrier, guest.trouble. A carrier that came
+ * and went between two looks of the guest is recorded both ways.
+ * @param onFact told every fact besides, also those that are no events
+ * @returns resolves when the console is closed
+ */
+export function recordGuest(
+  console: NodeJS.ReadableStream,
+  recorder: Recorder,
+  onFact: (fact: GuestFact) => void = () => {},
+): Promise<void> {
+  const facts = new FactRecorder(recorder);
+  const reader = new GuestConsole((fact) => {
+    facts.take(fact);
+    onFact(fact);
+  });
+  console.on('data', (bytes: Buffer) => reader.feed(bytes));
+  return new Promise((resolve) =>
+    console.once('close', () => {
+      reader.end();
+      resolve();
+    }),
+  );
+}
+
+type Carrier = Extract<GuestFact, { kind: 'carrier' }>;
+
+/** Makes events of facts. */
+class FactRecorder {
+  readonly #recorder: Recorder;
+  readonly #carriers = new Map<string, Carrier>();
+  #troubles = 0;
+
+  constructor(recorder: Recorder) {
+    this.#recorder = recorder;
+  }
+
+  take(fact: GuestFact): void {
+    switch (fact.kind) {
+      case 'boot':
+        this.#carriers.clear();
+        break;
+      case 'ready':
+        this.#recorder.record({ type: 'guest.ready' });
+        break;
+      case 'ping': {
+        const { nic, epoch, seq, ms } = fact;
+        this.#recorder.record({ type: 'guest.ping', nic, epoch, number: seq, latency: ms });
+        break;
+      }
+      case 'carrier':
+        this.#carrier(fact);
+        break;
+      case 'trouble':
+        this.#troubles++;
+        if (this.#troubles <= MAX_TROUBLES)
+          this.#recorder.record({ type: 'guest.trouble', what: fact.what, line: fact.line });
+    }
+  }
+
+  #carrier(fact: Carrier): void {
+    const { nic, up } = fact;
+    const before = this.#carriers.get(nic);
+    this.#carriers.set(nic, fact);
+    // A device that was added anew counts from the beginning, and what it was when nobody had set it yet counts as well.
+    const counted = before ? Math.max(0, fact.ups - before.ups + fact.downs - before.downs) : 0;
+    // It alternates, and is what it is now in the end.
+    const changes = before?.up === up ? 2 * Math.floor(counted / 2) : 2 * Math.floor(Math.max(0, counted - 1) / 2) + 1;
+    for (let left = changes; left > 0; left--)
+      this.#recorder.record({ type: 'guest.carrier', nic, up: left % 2 === 1 ? up : !up });
+  }
+}
