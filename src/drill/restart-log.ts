@@ -59,7 +59,7 @@ export class RestartLog {
         return this.#ring(event);
       case 'guest.ping':
         this.#guestTells = true;
-        return this.#pinged({ t: event.t, run: `${event.nic} ${event.epoch}`, seq: event.seq });
+        return this.#pinged({ t: event.t, run: `${event.nic} ${event.epoch}`, seq: event.number });
       case 'guest.echo': {
         if (this.#guestTells) return undefined;
         const [first, last] = [event.seqs[0]![0], event.seqs.at(-1)![1]];

@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { processCmdline } from '../os/index.js';
 import type { Ms, Role } from '../timeline/index.js';
 
 /** What a QEMU's command line says of the vhost-user netdev behind a socket. */
@@ -92,8 +91,17 @@ export interface FoundQemu {
 
 /** A process by its number, if it looks like a QEMU; undefined when not, or when it is not ours to look at. */
 export function qemuProcess(pid: number): FoundQemu | undefined {
-  const argv = processCmdline(pid);
+  const argv = cmdline(pid);
   return argv?.[0] !== undefined && /qemu|kvm/.test(basename(argv[0])) ? { pid, argv } : undefined;
+}
+
+/** undefined when it is gone, or not ours to look at. */
+function cmdline(pid: number): string[] | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The QEMUs of this machine that have a chardev with that path on their command line. */
