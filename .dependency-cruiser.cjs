@@ -7,6 +7,7 @@ const layers = [
   ['cases'],
   ['runner'],
   ['report'],
+  ['drill'],
   ['cli'],
 ];
 const upward = layers.slice(0, -1).map((layer, i) => ({

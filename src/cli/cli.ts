@@ -5,7 +5,11 @@ import { BundleError, printable } from '../report/index.js';
 import { RunOptionError, StoredRunError } from '../runner/index.js';
 import { bundleCommand, verifyCommand } from './bundle.js';
 import { compareCommand } from './compare.js';
+import { DrillError } from '../drill/index.js';
+import { GuestError } from '../guest/index.js';
+import { ctlCommand } from './ctl.js';
 import { doctorCommand } from './doctor.js';
+import { drillCommand } from './drill.js';
 import { explainCommand } from './explain.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { judgeCommand } from './judge.js';
@@ -68,6 +72,8 @@ function parser(args: readonly string[], context: Context) {
     .command(mergeCommand(context))
     .command(bundleCommand(context))
     .command(verifyCommand(context))
+    .command(drillCommand(context))
+    .command(ctlCommand(context))
     .command(doctorCommand(context))
     .option('config', {
       ...text('config'),
@@ -131,7 +137,9 @@ function complain(error: unknown, io: Io, debug: boolean): number {
     error instanceof CatalogueError ||
     error instanceof StoredRunError ||
     error instanceof RunOptionError ||
-    error instanceof BundleError;
+    error instanceof BundleError ||
+    error instanceof DrillError ||
+    error instanceof GuestError;
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const hint = known && 'hint' in error ? error.hint : undefined;
   io.stderr.write(

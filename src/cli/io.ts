@@ -11,6 +11,8 @@ export interface Io {
   cwd: string;
   /** Calls the listener at SIGINT and SIGTERM until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
+  /** Calls the listener with each line of stdin; absent where there is none. */
+  onLine?(listener: (line: string) => void): void;
   /** Ends the process at once: the second interrupt. */
   exitNow(code: number): void;
 }

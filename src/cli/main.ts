@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createInterface } from 'node:readline';
 import type { Io } from './io.js';
 
 const EXIT_USAGE = 2;
@@ -25,6 +26,12 @@ const io: Io = {
     return () => {
       for (const signal of signals) process.off(signal, listener);
     };
+  },
+  onLine(listener) {
+    // What is to end the process is not kept from it by an open stdin.
+    process.stdin.on('error', () => {});
+    createInterface({ input: process.stdin }).on('line', listener);
+    (process.stdin as unknown as { unref?(): void }).unref?.();
   },
   exitNow: (code) => process.exit(code),
 };

@@ -10,8 +10,8 @@ import { renderDocument } from './html/document.js';
 export class HtmlReporter implements Reporter {
   constructor(private readonly contract: readonly Requirement[]) {}
 
-  async onEnd(result: RunResult, out: string): Promise<void> {
-    const file = join(out, 'report.html');
+  /** @param file where it is written instead */
+  async onEnd(result: RunResult, out: string, file = join(out, 'report.html')): Promise<void> {
     await pipeline(renderDocument(result, out, this.contract), createWriteStream(`${file}.part`));
     await rename(`${file}.part`, file);
   }

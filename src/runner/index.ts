@@ -17,4 +17,5 @@ export { defaultJobs, exitCode, fileName, isExpected, RunOptionError, type RunOp
 export { DURATIONS, type Durations, recordedDurations, type Shard, shardOf } from './shard.js';
 export { RESULTS, readRun, type StoredRun, StoredRunError, timelineOf } from './stored-run.js';
 export { type UpdatedFile, updateExpectations } from './update-expected.js';
-export { breaks } from './verdict.js';
+export { breaks, decide, excerpt } from './verdict.js';
+export { TIMELINES } from './execute.js';

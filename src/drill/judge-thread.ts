@@ -1,0 +1,12 @@
+import { Worker } from 'node:worker_threads';
+import type { LiveVerdict } from './drill.js';
+
+/** Judges a stored timeline in a thread that ends with it. Needs the compiled program. @throws what judgeFile() throws */
+export function judgeInThread(file: string): Promise<LiveVerdict[]> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./judge-worker.js', import.meta.url), { workerData: file });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', () => reject(new Error('the thread that judges ended without a word')));
+  });
+}

@@ -1,0 +1,17 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { registry } from '../contract/index.js';
+import { FileReporter, HtmlReporter, messageLines } from '../report/index.js';
+import type { RunResult } from '../runner/index.js';
+import { readTimeline } from '../timeline/index.js';
+
+/** Stores the record of a drill beside its timelines: the files of a run, and each port's vhost-user messages as text. */
+export async function storeRecord(result: RunResult, out: string): Promise<void> {
+  for (const { timeline, variant } of result.variants) {
+    if (timeline === undefined) continue;
+    const port = /port=(\w+)/.exec(variant)![1];
+    const { events } = await readTimeline(join(out, timeline));
+    writeFileSync(join(out, `${port}.messages.txt`), messageLines(events).map((line) => `${line}\n`).join(''));
+  }
+  for (const reporter of [new FileReporter(registry), new HtmlReporter(registry)]) await reporter.onEnd(result, out);
+}
