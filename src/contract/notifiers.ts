@@ -1,6 +1,7 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { RING_EVENT_FLAGS_DISABLE, USED_F_NO_NOTIFY } from '../virtio/index.js';
 import { flagIn } from './body.js';
+import { unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { spansOf } from './ring-spans.js';
@@ -93,7 +94,8 @@ export const R26: Requirement = {
   judge(t) {
     const { messages, breaks } = bare(t);
     const kicks = lostKicks(t);
-    const calls = servedSessions(t).map((view) => lostCall(t, view));
+    // Of a guest of its own nobody sees the interrupts.
+    const calls = unseenGuest(t) ? [] : servedSessions(t).map((view) => lostCall(t, view));
     if (messages === 0) return notApplicable('no ring got a kick or call descriptor');
     const called = calls.flatMap(({ call }) => call?.seq ?? []);
     return judged(

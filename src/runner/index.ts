@@ -6,6 +6,7 @@ export {
   type Slower,
   type State,
 } from './compare.js';
+export { TIMELINES } from './execute.js';
 export { expectedSchema, loadExpectations } from './expectation-file.js';
 export { Expectations, type KnownFailure } from './expectations.js';
 export { mergeFiles, mergeRuns } from './merge.js';
@@ -18,4 +19,3 @@ export { DURATIONS, type Durations, recordedDurations, type Shard, shardOf } fro
 export { RESULTS, readRun, type StoredRun, StoredRunError, timelineOf } from './stored-run.js';
 export { type UpdatedFile, updateExpectations } from './update-expected.js';
 export { breaks, decide, excerpt } from './verdict.js';
-export { TIMELINES } from './execute.js';

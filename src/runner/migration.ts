@@ -74,16 +74,22 @@ export class Migration {
       block: RAM_BLOCK,
       ...(choice.hold ? { holdAt: filled } : {}),
     });
-    await qmp('migrate-set-capabilities', {
-      capabilities: [
-        { capability: 'events', state: true },
-        { capability: 'pause-before-switchover', state: choice.pause !== undefined },
-      ],
-    });
-    await qmp('migrate-set-parameters', { 'max-bandwidth': BANDWIDTH });
     const one = new Migration(options, sink);
-    await one.#begin(path);
-    return one;
+    try {
+      await qmp('migrate-set-capabilities', {
+        capabilities: [
+          { capability: 'events', state: true },
+          { capability: 'pause-before-switchover', state: choice.pause !== undefined },
+        ],
+      });
+      await qmp('migrate-set-parameters', { 'max-bandwidth': BANDWIDTH });
+      await one.#begin(path);
+      return one;
+    } catch (error) {
+      // Nobody else knows of it: a listener that is left would keep the tester from ending.
+      one.dispose();
+      throw error;
+    }
   }
 
   async #begin(path: string): Promise<void> {

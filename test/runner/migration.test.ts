@@ -189,3 +189,26 @@ describe('Migration', () => {
     await expect(dial()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 });
+
+it.each(['migrate-set-capabilities', 'migrate'])(
+  'leaves nothing that listens when QEMU is gone at %s',
+  async (command) => {
+    const dir = await mkdtemp(join(tmpdir(), 'migration-'));
+    onTestFinished(() => rm(dir, { recursive: true, force: true }));
+    const begun = Migration.begin({
+      number: 1,
+      choice: {},
+      recorder: new Recorder(),
+      peer: { noteWrites: () => {} } as unknown as Peer,
+      dir,
+      memory: MEMORY,
+      qmp: async (execute) => {
+        if (execute === command) throw new QemuGone();
+        return {};
+      },
+      fill: async () => {},
+    });
+    await expect(begun).rejects.toThrow(QemuGone);
+    await expect(FdSocket.dial(join(dir, 'migration-1.sock'))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  },
+);
