@@ -1,12 +1,12 @@
 import yargs from 'yargs';
 import { CatalogueError, SelectorError } from '../cases/index.js';
+import { DrillError } from '../drill/index.js';
+import { GuestError } from '../guest/index.js';
 import { QemuError } from '../qemu/index.js';
 import { BundleError, printable } from '../report/index.js';
 import { RunOptionError, StoredRunError } from '../runner/index.js';
 import { bundleCommand, verifyCommand } from './bundle.js';
 import { compareCommand } from './compare.js';
-import { DrillError } from '../drill/index.js';
-import { GuestError } from '../guest/index.js';
 import { ctlCommand } from './ctl.js';
 import { doctorCommand } from './doctor.js';
 import { drillCommand } from './drill.js';

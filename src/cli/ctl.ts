@@ -7,7 +7,11 @@ import { outOption, text, withSettings } from './options.js';
 
 const build = (argv: Argv) =>
   outOption(argv)
-    .positional('verb', { type: 'string', demandOption: true, describe: 'What to do; watch prints events as they come' })
+    .positional('verb', {
+      type: 'string',
+      demandOption: true,
+      describe: 'What to do; watch prints events as they come',
+    })
     .positional('parameter', {
       array: true,
       type: 'string',
@@ -33,7 +37,9 @@ export function ctlCommand({ io, settings, exit }: Context): CommandModule<objec
 }
 
 async function execute(io: Io, argv: CtlArguments): Promise<number> {
-  const control = readControl(argv.control === undefined ? findControl(resolve(io.cwd, argv.out)) : resolve(io.cwd, argv.control));
+  const control = readControl(
+    argv.control === undefined ? findControl(resolve(io.cwd, argv.out)) : resolve(io.cwd, argv.control),
+  );
   if (argv.verb === 'watch') return watch(io, control);
   const client = await ControlClient.connect(control);
   try {

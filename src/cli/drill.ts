@@ -56,7 +56,11 @@ const build = (argv: Argv) =>
     })
     .option('qmp', { ...text('qmp'), describe: 'A monitor socket of QEMU’s that nobody else uses' })
     .option('virsh', { ...text('virsh'), describe: 'Ask QEMU through libvirt: the domain’s name' })
-    .option('pid', { number: true, requiresArg: true, describe: 'QEMU’s process, if its command line does not name the socket' })
+    .option('pid', {
+      number: true,
+      requiresArg: true,
+      describe: 'QEMU’s process, if its command line does not name the socket',
+    })
     .option('profile', {
       ...choice('profile', Object.keys(profiles)),
       default: DEFAULT_PROFILE,
@@ -73,17 +77,30 @@ const build = (argv: Argv) =>
     .option('spawn', { boolean: true, default: false, describe: 'Start a QEMU for the drill, of --qemu' })
     .option('guest', {
       string: true,
-      describe: 'With --spawn: boot a Linux that pings; a folder with vmlinuz, modules, busybox [what make guest fetched]',
+      describe:
+        'With --spawn: boot a Linux that pings; a folder with vmlinuz, modules, busybox [what make guest fetched]',
     })
-    .option('machine', { ...choice('machine', machineTypes), default: 'q35' as const, describe: 'With --spawn: machine type' })
-    .option('accel', { ...choice('accel', accelChoices), default: 'auto' as const, describe: 'With --spawn: accelerator' })
+    .option('machine', {
+      ...choice('machine', machineTypes),
+      default: 'q35' as const,
+      describe: 'With --spawn: machine type',
+    })
+    .option('accel', {
+      ...choice('accel', accelChoices),
+      default: 'auto' as const,
+      describe: 'With --spawn: accelerator',
+    })
     .option('listen', {
       ...text('listen'),
       default: '127.0.0.1:0',
       describe: 'Where page and control are served: HOST:PORT or unix:PATH; port 0 = any that is free',
     })
     .option('expose', { boolean: true, default: false, describe: 'Let --listen be more than this machine' })
-    .option('plain', { boolean: true, default: false, describe: 'Verbs on stdin, one a line; events on stdout, JSON Lines' })
+    .option('plain', {
+      boolean: true,
+      default: false,
+      describe: 'Verbs on stdin, one a line; events on stdout, JSON Lines',
+    })
     .example('$0 drill --spawn --guest', 'a whole drill in one command')
     .example('$0 drill --socket /run/vhu0.sock --qmp /run/qmp.sock', 'with a virtual machine of yours')
     .example('$0 drill --role server --socket /run/vhu0.sock --virsh vm1', 'the same through libvirt');
@@ -95,7 +112,8 @@ export function drillCommand({ io, settings, exit }: Context): CommandModule<obj
   return {
     command: 'drill',
     describe: 'Be the switch of a live virtual machine, and restart on command',
-    builder: (argv: Argv) => build(withSettings(argv, settings, 'qemu', 'cases', 'out')) as unknown as Argv<DrillArguments>,
+    builder: (argv: Argv) =>
+      build(withSettings(argv, settings, 'qemu', 'cases', 'out')) as unknown as Argv<DrillArguments>,
     handler: async (argv) => exit(await execute(io, argv)),
   };
 }
@@ -103,10 +121,12 @@ export function drillCommand({ io, settings, exit }: Context): CommandModule<obj
 async function execute(io: Io, argv: DrillArguments): Promise<number> {
   if (!argv.spawn && argv.socket.length === 0)
     throw new UsageError('ERR_USAGE', 'a drill needs --socket, or --spawn', 'drill --spawn --guest shows a whole one');
-  if (argv.spawn && argv.socket.length > 1) throw new UsageError('ERR_USAGE', 'a spawned QEMU has one port', 'name one --socket');
+  if (argv.spawn && argv.socket.length > 1)
+    throw new UsageError('ERR_USAGE', 'a spawned QEMU has one port', 'name one --socket');
   if (argv.qmp !== undefined && argv.virsh !== undefined)
     throw new UsageError('ERR_USAGE', '--qmp and --virsh exclude each other', 'one of them asks QEMU');
-  if (!Number.isFinite(argv.capture) || argv.capture < 0) throw new UsageError('ERR_USAGE', '--capture takes a size in MiB');
+  if (!Number.isFinite(argv.capture) || argv.capture < 0)
+    throw new UsageError('ERR_USAGE', '--capture takes a size in MiB');
   const listen = listenOf(argv.listen, argv.expose);
   const sockets = argv.socket.map((path) => resolve(io.cwd, path));
   const cases = await readCatalogue(io, argv.cases);
@@ -157,7 +177,9 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
       return join(scratch, 'report.html');
     };
     server = await ControlServer.begin({ drill, listen, tester: `${tester.name} ${tester.version}`, report });
-    writeFileSync(control, `${JSON.stringify({ address: server.address, token: server.token, pid: process.pid })}\n`, { mode: 0o600 });
+    writeFileSync(control, `${JSON.stringify({ address: server.address, token: server.token, pid: process.pid })}\n`, {
+      mode: 0o600,
+    });
     introduce(io, argv, drill, server, out);
     const watched = watch(io, drill, argv.plain);
     if (argv.plain) obey(io, drill);
@@ -200,7 +222,9 @@ async function spawnOf(io: Io, argv: DrillArguments) {
 
 /** @throws UsageError when there is none */
 function guestFolder(io: Io, given: string): string {
-  const cache = io.env.VHOST_RECONNECT_CACHE ?? join(io.env.XDG_CACHE_HOME ?? join(io.env.HOME ?? '/', '.cache'), 'vhost-reconnect');
+  const cache =
+    io.env.VHOST_RECONNECT_CACHE ??
+    join(io.env.XDG_CACHE_HOME ?? join(io.env.HOME ?? '/', '.cache'), 'vhost-reconnect');
   const folder = given !== '' ? resolve(io.cwd, given) : (io.env.VHOST_RECONNECT_GUEST ?? join(cache, 'guest'));
   if (existsSync(join(folder, 'vmlinuz'))) return folder;
   throw new UsageError('ERR_USAGE', `there is no guest in ${folder}`, 'make guest fetches one');
@@ -223,7 +247,8 @@ function introduce(io: Io, argv: DrillArguments, drill: Drill, server: ControlSe
         `${name}: a domain of libvirt has`,
         ...libvirtXml(role, socket, i).map((line) => `  ${line}`),
       );
-  if (argv.expose) lines.push('', 'WARNING: who reaches this address and has the token may restart and change the machine.');
+  if (argv.expose)
+    lines.push('', 'WARNING: who reaches this address and has the token may restart and change the machine.');
   io.stderr.write(`${lines.join('\n')}\n\n`);
 }
 
@@ -243,7 +268,8 @@ function obey(io: Io, drill: Drill): void {
     if (verb === '') return;
     const { port, params } = parametersOf(words);
     drill.perform(verb, params, port).then(
-      (result) => io.stdout.write(`${JSON.stringify({ ok: true, verb, ...(result === undefined ? {} : { result }) })}\n`),
+      (result) =>
+        io.stdout.write(`${JSON.stringify({ ok: true, verb, ...(result === undefined ? {} : { result }) })}\n`),
       (error: unknown) => {
         const { code, message, hint } = error as { code?: string; message: string; hint?: string };
         io.stdout.write(`${JSON.stringify({ ok: false, verb, error: { code, message, hint } })}\n`);

@@ -18,7 +18,7 @@ const stateCommands: ReadonlySet<string> = new Set(['stop', 'cont', 'system_rese
 /** How a process ended, with what its post-mortem found. */
 function obituary(t: Timeline, { code, signal }: EventOf<'qemu.exit'>): string {
   const assertion = t.first('qemu.post-mortem')?.assertion;
-  const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+  const how = signal !== null ? `signal ${signal}` : code === null ? 'what only its parent knows' : `exit code ${code}`;
   return assertion ? `${how}, assertion '${assertion.expression}' in ${assertion.function} (${assertion.file})` : how;
 }
 
@@ -185,6 +185,8 @@ export const R4: Requirement = {
     const quit = t.last('qmp.command', (command) => command.execute === 'quit', exit?.seq);
     if (!exit) return notApplicable('QEMU was not asked to quit, or its end is not in the record');
     const events = quit ? [quit.seq, exit.seq] : [exit.seq];
+    if (exit.code === null && exit.signal === null)
+      return notApplicable('QEMU ended in order, with an exit code that only its parent knows');
     if (exit.asked === 'quit' && (exit.signal !== null || exit.code !== 0))
       return broken('crash', `after quit QEMU ended by ${obituary(t, exit)}`, deathEvents(t, exit));
     if (!quit) {

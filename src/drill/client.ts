@@ -37,7 +37,11 @@ export function findControl(reports: string): string {
   if (files.length === 1) return files[0]!;
   if (files.length === 0)
     throw new DrillError('ERR_CONTROL', `no drill runs in ${reports}`, 'name its control file with --control');
-  throw new DrillError('ERR_CONTROL', `${files.length} drills run in ${reports}`, `choose with --control: ${files.join(', ')}`);
+  throw new DrillError(
+    'ERR_CONTROL',
+    `${files.length} drills run in ${reports}`,
+    `choose with --control: ${files.join(', ')}`,
+  );
 }
 
 function list(dir: string): string[] {
@@ -98,7 +102,13 @@ export class ControlClient {
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve);
       socket.once('error', (cause) =>
-        reject(new DrillError('ERR_CONTROL', `${address}: ${cause.message}`, 'does the drill run, and is the token its own?')),
+        reject(
+          new DrillError(
+            'ERR_CONTROL',
+            `${address}: ${cause.message}`,
+            'does the drill run, and is the token its own?',
+          ),
+        ),
       );
     });
     socket.on('error', () => {});
@@ -111,7 +121,12 @@ export class ControlClient {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
       this.#socket.send(
-        JSON.stringify({ id, verb, ...(port === undefined ? {} : { port }), ...(params === undefined ? {} : { params }) }),
+        JSON.stringify({
+          id,
+          verb,
+          ...(port === undefined ? {} : { port }),
+          ...(params === undefined ? {} : { params }),
+        }),
       );
     });
   }

@@ -24,9 +24,18 @@ import {
   socketArguments,
   Workspace,
 } from '../qemu/index.js';
-import { decide, excerpt, exitCode, fileName, type RunResult, summarise, TIMELINES, type VariantResult } from '../runner/index.js';
+import {
+  decide,
+  excerpt,
+  exitCode,
+  fileName,
+  type RunResult,
+  summarise,
+  TIMELINES,
+  type VariantResult,
+} from '../runner/index.js';
 import { Switch } from '../switch/index.js';
-import { type Event, type Json, type Ms, readTimeline, type Recorder, type Role } from '../timeline/index.js';
+import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline } from '../timeline/index.js';
 import { DrillError } from './error.js';
 import { FanOut } from './fan-out.js';
 import { dialMonitor, type Monitor, virshMonitor } from './monitor.js';
@@ -264,7 +273,11 @@ export class Drill {
     if (this.#over) throw new DrillError('ERR_OVER', 'the drill is over', 'begin another');
     const ports = port === undefined ? this.ports : this.ports.filter((one) => one.name === port);
     if (ports.length === 0)
-      throw new DrillError('ERR_PORT', `there is no port ${port}`, `there are ${this.ports.map((one) => one.name).join(', ')}`);
+      throw new DrillError(
+        'ERR_PORT',
+        `there is no port ${port}`,
+        `there are ${this.ports.map((one) => one.name).join(', ')}`,
+      );
     return verb.run(
       { ports, variant: this.#o.variant, qmp: (execute, args) => this.#ask(execute, args), end: () => this.#end() },
       given,
@@ -334,14 +347,16 @@ export class Drill {
 
   async #begin(): Promise<void> {
     const { spawn, monitor, pid } = this.#o;
-    if (spawn) {
-      for (const port of this.ports) port.stage();
-      await this.#spawn(spawn);
-    } else {
+    if (spawn) await this.#spawn(spawn);
+    else {
       for (const port of this.ports) port.stage();
       this.#tellUnknown();
       if (pid !== undefined && !this.#observer.watchProcess(pid))
-        throw new DrillError('ERR_MONITOR', `process ${pid} is no QEMU, or not ours to look at`, 'run as the user of QEMU, or root');
+        throw new DrillError(
+          'ERR_MONITOR',
+          `process ${pid} is no QEMU, or not ours to look at`,
+          'run as the user of QEMU, or root',
+        );
       this.#find();
       await this.#present();
       if (monitor && 'virsh' in monitor) await this.#watch(await virshMonitor(monitor.virsh, this.#all), 1000);
@@ -493,7 +508,9 @@ export class Drill {
       const about = socketArguments(found.argv, port.socket);
       if (about && about.role !== port.role)
         this.#trouble(
-          new Error(`${port.socket} has role ${about.role} on the command line of process ${found.pid}, not ${port.role}`),
+          new Error(
+            `${port.socket} has role ${about.role} on the command line of process ${found.pid}, not ${port.role}`,
+          ),
         );
       void this.#describe(port, found.pid, found.argv, about);
     }
@@ -560,7 +577,8 @@ export class Drill {
 
   async #ask(execute: string, args: Json | undefined): Promise<Json | undefined> {
     const { monitor } = this.#observer;
-    if (!monitor) throw new DrillError('ERR_STEP', `${execute} needs a monitor`, 'begin the drill with --qmp or --virsh');
+    if (!monitor)
+      throw new DrillError('ERR_STEP', `${execute} needs a monitor`, 'begin the drill with --qmp or --virsh');
     try {
       return await monitor.execute(execute, args);
     } catch (error) {
@@ -604,7 +622,9 @@ export class Drill {
     const { events } = this.ports[0]!.recorder;
     const words = events.flatMap((event) => (event.type === 'qemu.stderr' ? [event.line] : [])).slice(-EVIDENCE_LINES);
     return [
-      ...(assertion ? [`assertion '${assertion.expression}' in ${assertion.function} (${assertion.file}:${assertion.line})`] : []),
+      ...(assertion
+        ? [`assertion '${assertion.expression}' in ${assertion.function} (${assertion.file}:${assertion.line})`]
+        : []),
       ...words,
       ...(mortem?.backtrace ?? (mortem?.noBacktrace === undefined ? [] : [mortem.noBacktrace])),
     ];
@@ -673,4 +693,3 @@ async function demandFree(role: Role, socket: string): Promise<void> {
     'stop the switch that is there, or take its path with --replace',
   );
 }
-

@@ -1,6 +1,14 @@
 /** The live mode: an operator's virtual machine, the mock OVS-DPDK as its switch, restart faults on command. */
 export { CONTROL, ControlClient, type ControlFile, findControl, readControl, type ServerMessage } from './client.js';
-export { Drill, type DrillOptions, type DrillState, judgeFile, type LiveVerdict, type PortView, type Spawn } from './drill.js';
+export {
+  Drill,
+  type DrillOptions,
+  type DrillState,
+  judgeFile,
+  type LiveVerdict,
+  type PortView,
+  type Spawn,
+} from './drill.js';
 export { DrillError, type DrillErrorCode } from './error.js';
 export { judgeInThread } from './judge-thread.js';
 export type { PortState } from './port-state.js';
@@ -8,4 +16,4 @@ export { storeRecord } from './record.js';
 export type { Restart } from './restart-log.js';
 export { type ControlOptions, ControlServer, type Listen, PROTOCOL } from './server.js';
 export { libvirtXml, qemuArguments } from './setup-text.js';
-export { checked, type ControlVerb, controlVerbs } from './verbs.js';
+export { type ControlVerb, checked, controlVerbs } from './verbs.js';

@@ -11,7 +11,12 @@ export async function storeRecord(result: RunResult, out: string): Promise<void>
     if (timeline === undefined) continue;
     const port = /port=(\w+)/.exec(variant)![1];
     const { events } = await readTimeline(join(out, timeline));
-    writeFileSync(join(out, `${port}.messages.txt`), messageLines(events).map((line) => `${line}\n`).join(''));
+    writeFileSync(
+      join(out, `${port}.messages.txt`),
+      messageLines(events)
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
   }
   for (const reporter of [new FileReporter(registry), new HtmlReporter(registry)]) await reporter.onEnd(result, out);
 }

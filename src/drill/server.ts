@@ -30,6 +30,7 @@ const MAX_CLIENTS = 16;
 const MAX_CONNECTIONS = 64;
 const HEADERS_MS = 5000;
 const PING_MS = 15_000;
+const CLOSE_MS = 2000;
 const EVENTS_MS = 100;
 const STATE_MS = 200;
 const RECENT = 200;
@@ -120,7 +121,13 @@ export class ControlServer {
     const { listen } = options;
     await new Promise<void>((resolve, reject) => {
       server.#http.once('error', (cause: NodeJS.ErrnoException) =>
-        reject(new DrillError('ERR_CONTROL', `cannot serve the control protocol: ${cause.message}`, 'choose another --listen')),
+        reject(
+          new DrillError(
+            'ERR_CONTROL',
+            `cannot serve the control protocol: ${cause.message}`,
+            'choose another --listen',
+          ),
+        ),
       );
       const umask = process.umask(0o077);
       if ('path' in listen) server.#http.listen(listen.path, resolve);
@@ -152,9 +159,16 @@ export class ControlServer {
     this.#broadcast({ state: this.#o.drill.state() });
     for (const { socket } of this.#clients) socket.close(1001, 'the drill is over');
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
-    this.#http.closeAllConnections();
-    // Clients that do not answer the closing handshake.
+    // What was sent last is to arrive; who does not answer the closing handshake is not waited for.
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    const left = [...this.#clients].map(({ socket }) => new Promise((resolve) => socket.once('close', resolve)));
+    await Promise.race([Promise.all(left), late]);
+    clearTimeout(timer);
     for (const { socket } of this.#clients) socket.terminate();
+    this.#http.closeAllConnections();
     await closed;
     const { listen } = this.#o;
     if ('path' in listen) rmSync(listen.path, { force: true });
@@ -195,7 +209,13 @@ export class ControlServer {
     const { listen, hosts = [] } = this.#o;
     if ('path' in listen) return headers.origin === undefined;
     const { port } = this.#http.address() as AddressInfo;
-    const names = [listen.host.includes(':') ? `[${listen.host}]` : listen.host, '127.0.0.1', 'localhost', '[::1]', ...hosts];
+    const names = [
+      listen.host.includes(':') ? `[${listen.host}]` : listen.host,
+      '127.0.0.1',
+      'localhost',
+      '[::1]',
+      ...hosts,
+    ];
     const allowed = names.map((name) => `${name}:${port}`);
     const { host = '', origin } = headers;
     if (!allowed.includes(host)) return false;
@@ -230,7 +250,11 @@ export class ControlServer {
     const { drill } = this.#o;
     const send = (file: string, type: string, name: string) =>
       new Promise<void>((resolve, reject) => {
-        res.writeHead(200, { ...HEADERS, 'Content-Type': type, 'Content-Disposition': `attachment; filename="${name}"` });
+        res.writeHead(200, {
+          ...HEADERS,
+          'Content-Type': type,
+          'Content-Disposition': `attachment; filename="${name}"`,
+        });
         createReadStream(file).on('error', reject).pipe(res).on('close', resolve);
       });
     if (url.pathname === '/export/report')
@@ -358,7 +382,11 @@ function parse(text: string): z.output<typeof request> & { params?: Json } {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new DrillError('ERR_PARAMETERS', 'this is no JSON', 'send {"id": 1, "verb": "restart", "params": {"away": "2s"}}');
+    throw new DrillError(
+      'ERR_PARAMETERS',
+      'this is no JSON',
+      'send {"id": 1, "verb": "restart", "params": {"away": "2s"}}',
+    );
   }
   const result = request.safeParse(value);
   if (result.success) return result.data as z.output<typeof request> & { params?: Json };

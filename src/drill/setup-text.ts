@@ -6,7 +6,9 @@ export function qemuArguments(role: Role, socket: string, index = 0): string[] {
   const path = resolve(socket).replaceAll(',', ',,');
   const chardev = role === 'server' ? `path=${path},server=on,wait=off` : `path=${path},reconnect=1`;
   return [
-    ...(index === 0 ? ['-object memory-backend-memfd,id=mem,size=1G,share=on', '-machine q35,memory-backend=mem -m 1G'] : []),
+    ...(index === 0
+      ? ['-object memory-backend-memfd,id=mem,size=1G,share=on', '-machine q35,memory-backend=mem -m 1G']
+      : []),
     `-chardev socket,id=char${index},${chardev}`,
     `-netdev vhost-user,id=net${index},chardev=char${index}`,
     `-device virtio-net-pci,netdev=net${index}`,

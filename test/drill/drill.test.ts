@@ -1,0 +1,269 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type Drill, DrillError, storeRecord } from '../../src/drill/index.js';
+import { listenUnix } from '../../src/os/index.js';
+import { commandLine, findQemu, haltBios, launch, probe } from '../../src/qemu/index.js';
+import { readRun } from '../../src/runner/index.js';
+import { Recorder, readTimeline } from '../../src/timeline/index.js';
+import { DEADLINE_MS, drill, folder, happened, spawned } from './scene.js';
+
+const verdictOf = (result: Awaited<ReturnType<Drill['finish']>>, id: string) =>
+  result.variants[0]!.requirements.find(({ requirement }) => requirement === id)!.judgement;
+
+describe('a spawned QEMU', () => {
+  it(
+    'is left and returned to on command, and the record is a run',
+    async () => {
+      const out = folder();
+      const live = await drill({ spawn: await spawned(), out });
+      await happened(live, 'qmp.ready');
+      await live.perform('await', 'ready');
+      expect(live.state()).toMatchObject({
+        vm: { state: 'running' },
+        ports: { p0: { chardev: 'CONNECTED', peer: 'connected' } },
+      });
+
+      await live.perform('down', {});
+      await happened(live, 'chardev.state', ({ connected, t }) => !connected && t > 0);
+      expect(live.state().ports.p0).toMatchObject({ chardev: 'DISCONNECTED', peer: 'away', restartCount: 1 });
+      await live.perform('up', {});
+      await live.perform('await', 'ready');
+      await live.perform('note', { text: 'it came back' });
+      expect(live.state().ports.p0!.restarts[0]).toMatchObject({ number: 1, how: 'close', backMs: expect.any(Number) });
+
+      const result = await live.finish();
+      await storeRecord(result, out);
+      expect(result).toMatchObject({ exitCode: 0, variants: [{ verdict: 'pass', case: 'drill' }] });
+      expect(verdictOf(result, 'R1')).toMatchObject({ outcome: 'hold' });
+      expect(verdictOf(result, 'R4')).toMatchObject({ outcome: 'hold' });
+      // As any stored run is read, for show, judge, bundle and compare.
+      expect((await readRun(out)).result.variants).toHaveLength(1);
+      const timeline = await readTimeline(join(out, result.variants[0]!.timeline!));
+      expect(timeline.all('drill.note')).toMatchObject([{ text: 'it came back' }]);
+      expect(readFileSync(join(out, 'p0.messages.txt'), 'utf8')).toContain('SET_OWNER');
+      for (const name of ['report.html', 'junit.xml', 'p0.pcapng'])
+        expect(existsSync(join(out, name)), name).toBe(true);
+      // Nothing is left of the QEMU.
+      expect(existsSync(live.ports[0]!.socket)).toBe(false);
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'that dies is told as a crash, with its evidence, and judged as one',
+    async () => {
+      const live = await drill({ spawn: await spawned(), role: 'server' });
+      await happened(live, 'qmp.ready');
+      process.kill(live.state().vm.pid!, 'SIGABRT');
+      await happened(live, 'qemu.post-mortem');
+      const { vm } = live.state();
+      expect(vm).toMatchObject({ state: 'gone', exit: { signal: 'SIGABRT' } });
+      expect(vm.evidence!.length).toBeGreaterThan(0);
+      expect(await live.finish()).toMatchObject({ exitCode: 3, variants: [{ verdict: 'fail', kind: 'crash' }] });
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'lives through a peer that hangs',
+    async () => {
+      const live = await drill({ spawn: await spawned() });
+      await live.perform('await', 'ready');
+      await live.perform('stall');
+      expect(live.state().ports.p0).toMatchObject({ peer: 'frozen' });
+      await expect(live.perform('stall')).rejects.toMatchObject({ code: 'ERR_STEP' });
+      await live.perform('resume');
+      expect(live.state().ports.p0).toMatchObject({ peer: 'connected' });
+      await expect(live.perform('resume')).rejects.toMatchObject({ code: 'ERR_STEP' });
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'refuses what makes no sense, and goes on',
+    async () => {
+      const live = await drill({ spawn: await spawned() });
+      await live.perform('await', 'ready');
+      await expect(live.perform('restrat')).rejects.toMatchObject({
+        code: 'ERR_VERB',
+        hint: expect.stringContaining('restart'),
+      });
+      await expect(live.perform('restart', { away: 'soon' })).rejects.toMatchObject({ code: 'ERR_PARAMETERS' });
+      await expect(live.perform('down', {}, 'p7')).rejects.toMatchObject({ code: 'ERR_PORT' });
+      await expect(live.perform('run', { variant: 'x' })).rejects.toMatchObject({ code: 'ERR_PARAMETERS' });
+      await expect(live.perform('traffic')).rejects.toMatchObject({ code: 'ERR_STEP' });
+      // One thing at a time at a port; what waits can be given up.
+      const down = live.perform('restart', { away: 60_000 });
+      await happened(live, 'session.close');
+      await expect(live.perform('down', {})).rejects.toMatchObject({ code: 'ERR_BUSY' });
+      await live.perform('stop');
+      await expect(down).rejects.toMatchObject({
+        code: 'ERR_STEP',
+        message: expect.stringContaining('stopped by the operator'),
+      });
+      await live.perform('up', {});
+      await live.perform('await', 'ready');
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'has a guest, whose outage and loss are measured',
+    async () => {
+      const live = await drill({ spawn: await spawned({ guest: true }) });
+      await happened(live, 'guest.ping');
+      await live.perform('restart', { away: 1000 });
+      await live.perform('await', 'ready');
+      await live.perform('traffic');
+      const [restart] = live.state().ports.p0!.restarts;
+      // The peer was away for a second, in which ten pings a second were lost.
+      expect(restart!.backMs).toBeGreaterThanOrEqual(1000);
+      expect(restart!.ringsMs).toBeGreaterThanOrEqual(restart!.backMs!);
+      await happened(live, 'guest.ping', ({ t }) => t > restart!.at + restart!.ringsMs!);
+      expect(live.state().ports.p0!.restarts[0]!.outageMs).toBeGreaterThanOrEqual(1000);
+      expect(live.state().ports.p0!.restarts[0]!.lost).toBeGreaterThan(0);
+      expect(
+        live.ports[0]!.recorder.events.filter(({ type }) => type === 'guest.carrier').length,
+      ).toBeGreaterThanOrEqual(3);
+      const result = await live.finish();
+      expect(result.variants[0], JSON.stringify(result.variants[0]!.reason)).toMatchObject({ verdict: 'pass' });
+      expect(verdictOf(result, 'R20')).toMatchObject({ outcome: 'hold' });
+    },
+    2 * DEADLINE_MS,
+  );
+});
+
+/** A QEMU that an operator started, with a monitor that listens. */
+async function operatorsQemu(role: 'server' | 'client', socket: string, extra: readonly string[] = []) {
+  const dir = folder();
+  const facts = await probe(await findQemu());
+  writeFileSync(join(dir, 'bios'), haltBios());
+  const recorder = new Recorder();
+  const qemu = await launch({
+    path: facts.path,
+    argv: commandLine({
+      facts,
+      role,
+      machine: 'q35',
+      accel: 'auto',
+      queuePairs: 2,
+      ring: 'split',
+      memory: 64 << 20,
+      reconnectMs: 1000,
+      socketPath: socket,
+      qmpPath: join(dir, 'qmp'),
+      qtestPath: join(dir, 'qtest'),
+      biosPath: join(dir, 'bios'),
+      extra,
+    }),
+    cwd: dir,
+    qmpPath: join(dir, 'qmp'),
+    qtestPath: join(dir, 'qtest'),
+    recorder,
+  });
+  onTestFinished(() => qemu.dispose());
+  return { qemu, recorder };
+}
+
+describe('an operator’s QEMU', () => {
+  it.each(['server', 'client'] as const)(
+    'in role %s is found by its command line and only looked at',
+    async (role) => {
+      const dir = folder();
+      const socket = join(dir, 'vhost.sock');
+      const monitor = join(dir, 'monitor.sock');
+      const extra = ['-qmp', `unix:${monitor},server=on,wait=off`];
+      const begin = () => drill({ role, sockets: [socket], monitor: { qmp: monitor } });
+      // A QEMU that dials needs the peer first, or waits for its retry; one that listens is there before.
+      const early = role === 'server' ? await operatorsQemu(role, socket, extra) : undefined;
+      const live = await begin();
+      const { qemu, recorder } = early ?? (await operatorsQemu(role, socket, extra));
+      await happened(live, 'qmp.ready');
+      await live.perform('await', 'ready');
+      await happened(live, 'chardev.state', ({ means, connected }) => means === 'qom' && connected);
+      await live.perform('restart', { away: 200 });
+      await live.perform('await', 'ready');
+      expect(live.state().vm).toMatchObject({
+        state: 'running',
+        pid: qemu.pid,
+        version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      });
+      const result = await live.finish();
+      expect(result.variants[0], JSON.stringify(result.variants[0]!.reason)).toMatchObject({
+        verdict: 'pass',
+        machine: expect.stringContaining('q35'),
+      });
+      const timeline = await readTimeline(live.ports[0]!.writer.file);
+      expect(timeline.context).toMatchObject({
+        queuePairs: 2,
+        reconnectMs: role === 'client' ? 1000 : 0,
+        driver: 'guest',
+      });
+      // It was left as it was: running, and not asked to do anything.
+      expect(recorder.latest('qemu.exit')).toBeUndefined();
+      expect(timeline.all('qmp.command').map(({ execute }) => execute)).toEqual([]);
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'that is killed is told as gone, and as a crash',
+    async () => {
+      const dir = folder();
+      const socket = join(dir, 'vhost.sock');
+      const monitor = join(dir, 'monitor.sock');
+      const live = await drill({ sockets: [socket], monitor: { qmp: monitor } });
+      const { qemu } = await operatorsQemu('client', socket, ['-qmp', `unix:${monitor},server=on,wait=off`]);
+      await happened(live, 'qmp.ready');
+      process.kill(qemu.pid, 'SIGKILL');
+      await happened(live, 'qemu.exit');
+      expect(live.state().vm).toMatchObject({ state: 'gone', exit: { code: null, signal: null } });
+      expect(await live.finish()).toMatchObject({ variants: [{ verdict: 'fail', kind: 'crash' }] });
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'that is shut down in order did not crash',
+    async () => {
+      const dir = folder();
+      const socket = join(dir, 'vhost.sock');
+      const monitor = join(dir, 'monitor.sock');
+      const live = await drill({ sockets: [socket], monitor: { qmp: monitor } });
+      const { qemu } = await operatorsQemu('client', socket, ['-qmp', `unix:${monitor},server=on,wait=off`]);
+      await happened(live, 'qmp.ready');
+      qemu.quit();
+      expect(await happened(live, 'qemu.exit')).toMatchObject({ asked: 'quit' });
+      expect((await live.finish()).variants[0]!.kind).not.toBe('crash');
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'without a monitor is seen from its socket, and what is not known is told',
+    async () => {
+      const socket = join(folder(), 'vhost.sock');
+      const live = await drill({ sockets: [socket] });
+      expect(live.unknown.join(' ')).toMatch(/Without a monitor/);
+      const { qemu } = await operatorsQemu('client', socket);
+      await live.perform('await', 'handshake');
+      expect(live.state().vm).toMatchObject({ state: 'running', pid: qemu.pid, how: 'no monitor' });
+      await expect(live.perform('qmp', { execute: 'stop' })).rejects.toMatchObject({ code: 'ERR_STEP' });
+    },
+    DEADLINE_MS,
+  );
+});
+
+it('does not take the path of a switch that is there', async () => {
+  const socket = join(folder(), 'vhost.sock');
+  const listener = await listenUnix(socket, (accepted) => accepted.close());
+  const out = folder();
+  await expect(drill({ sockets: [socket], out })).rejects.toThrow(DrillError);
+  await listener.close();
+  // A stale path is anybody's.
+  const live = await drill({ sockets: [socket] });
+  expect(live.state().ports.p0).toMatchObject({ peer: 'waiting' });
+  await live.stop();
+  expect(readdirSync(join(socket, '..'))).toEqual([]);
+});

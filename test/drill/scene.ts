@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import {
+  ControlServer,
+  Drill,
+  DrillError,
+  type DrillOptions,
+  judgeFile,
+  type Listen,
+  type Spawn,
+} from '../../src/drill/index.js';
+import { guestFiles } from '../../src/guest/index.js';
+import { DEFAULT_PROFILE, profiles } from '../../src/peer/index.js';
+import { findQemu, probe } from '../../src/qemu/index.js';
+import type { Event, EventOf, EventType } from '../../src/timeline/index.js';
+import { guestFolder } from '../guest/bench.js';
+
+/** Far beyond what a slow machine needs. */
+export const DEADLINE_MS = 120_000;
+
+/** A folder that is gone after the test. */
+export function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'vr-drill-'));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** What is needed to spawn a QEMU that halts, or one with a guest. */
+export async function spawned({ guest = false }: { guest?: boolean } = {}): Promise<Spawn> {
+  const facts = await probe(await findQemu());
+  return {
+    facts,
+    machine: 'q35',
+    accel: 'auto',
+    queuePairs: 1,
+    reconnectMs: 1000,
+    ...(guest && { guest: guestFiles(guestFolder()) }),
+  };
+}
+
+/** A drill that ends with the test. */
+export async function drill(options: Partial<DrillOptions> = {}): Promise<Drill> {
+  const begun = await Drill.begin({
+    role: 'client',
+    sockets: [],
+    profile: profiles[DEFAULT_PROFILE]!,
+    out: folder(),
+    dhcp: false,
+    captureBytes: 1 << 20,
+    replace: false,
+    tester: { name: 'vhost-reconnect', version: '0.0.0' },
+    command: 'vhost-reconnect drill',
+    variant: (id) => {
+      throw new DrillError('ERR_PARAMETERS', `there is no variant ${id}`);
+    },
+    judge: judgeFile,
+    ...options,
+  });
+  onTestFinished(() => begun.stop());
+  return begun;
+}
+
+/** A control server that ends with the test. */
+export async function served(of: Drill, listen: Listen = { host: '127.0.0.1', port: 0 }): Promise<ControlServer> {
+  const server = await ControlServer.begin({
+    drill: of,
+    listen,
+    tester: 'test',
+    report: async () => {
+      throw new Error('no report in this test');
+    },
+  });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** The first event of a type on the first port from now on, or that was there already, for which `test` holds. */
+export function happened<T extends EventType>(
+  of: Drill,
+  type: T,
+  test: (event: EventOf<T>) => boolean = () => true,
+): Promise<EventOf<T>> {
+  const wanted = (event: Event): event is EventOf<T> => event.type === type && test(event as EventOf<T>);
+  const { recorder } = of.ports[0]!;
+  return new Promise((resolve, reject) => {
+    const there = recorder.events.find(wanted);
+    if (there) return resolve(there as EventOf<T>);
+    const timer = setTimeout(
+      () => reject(new Error(`no ${type}: ${JSON.stringify(of.state(), null, 1)}`)),
+      DEADLINE_MS,
+    );
+    const end = of.listen((_port, event) => {
+      if (!wanted(event)) return;
+      clearTimeout(timer);
+      end();
+      resolve(event);
+    });
+    return undefined;
+  });
+}
