@@ -41,9 +41,8 @@ import { FanOut } from './fan-out.js';
 import { dialMonitor, type Monitor, virshMonitor } from './monitor.js';
 import { LOOK_MS, Observer } from './observer.js';
 import { Port } from './port.js';
-import type { PortState } from './port-state.js';
-import type { Restart } from './restart-log.js';
 import { checked } from './verbs.js';
+import type { DrillState, LiveVerdict, PortView } from './view.js';
 
 /** A QEMU that the drill starts itself. */
 export interface Spawn {
@@ -82,48 +81,6 @@ export interface DrillOptions {
   variant(id: string): Variant;
   /** Judges a stored timeline, out of the way of what the drill is at; judgeFile() in place. */
   judge(file: string): Promise<LiveVerdict[]>;
-}
-
-/** A requirement's judgement while a drill goes on. */
-export interface LiveVerdict {
-  requirement: string;
-  title: string;
-  level: string;
-  outcome: 'hold' | 'break' | 'not-applicable';
-  kind?: string;
-  seen: string;
-}
-
-/** What a port is in, with its history. */
-export interface PortView extends PortState {
-  busy?: string;
-  /** The last of them. */
-  restarts: Restart[];
-  restartCount: number;
-  verdicts?: LiveVerdict[];
-  verdictsAt?: Ms;
-  counters: Port['counters'];
-}
-
-/** What a drill is in: plain data, for page, terminal and scripts. */
-export interface DrillState {
-  now: Ms;
-  over: boolean;
-  vm: {
-    state: 'unknown' | 'running' | 'gone';
-    how: string;
-    pid?: number;
-    version?: string;
-    runState?: string;
-    latencyMs?: Ms;
-    silentForMs?: Ms;
-    exit?: { code: number | null; signal: string | null; asked?: 'quit' | 'kill' };
-    evidence?: string[];
-    guest?: 'booting' | 'up';
-    /** Complaints of the guest's kernel. */
-    troubles: number;
-  };
-  ports: Record<string, PortView>;
 }
 
 /** Told of every event, after it was recorded. */

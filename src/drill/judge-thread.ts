@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { LiveVerdict } from './drill.js';
+import type { LiveVerdict } from './view.js';
 
 /** Judges a stored timeline in a thread that ends with it. Needs the compiled program. @throws what judgeFile() throws */
 export function judgeInThread(file: string): Promise<LiveVerdict[]> {

@@ -1,32 +1,5 @@
-import type { TcpChardevState } from '../contract/index.js';
-import type { Event, Ms, Role } from '../timeline/index.js';
-
-/** What a port is in, as far as its events tell. Plain data: it goes to the page as it is. */
-export interface PortState {
-  port: string;
-  role: Role;
-  socket: string;
-  /** The profile that the peer acts as. */
-  profile: string;
-  /** `away`: nobody dials or listens; `waiting`: it does; `frozen`: connected, and it reads nothing. */
-  peer: 'away' | 'waiting' | 'connected' | 'frozen';
-  /** The session that is open. */
-  session?: number;
-  /** As modelled from the connections: CONNECTING until QEMU's first message. */
-  chardev: TcpChardevState;
-  /** What QEMU's property `connected` says; absent where it cannot be asked. */
-  saysConnected?: boolean;
-  /** Rings that run, of those that were set up in this session. */
-  rings: { running: number[]; started: number[] };
-  /** The carrier of the guest, where it tells: of its driver over qtest, or of its own word. */
-  link?: 'up' | 'down';
-  /** When a ping of the guest was answered last. */
-  pingAt?: Ms;
-  /** The last message of QEMU on this port. */
-  message?: string;
-  /** Where the peer is to leave. */
-  cut?: string;
-}
+import type { Event } from '../timeline/index.js';
+import type { PortState } from './view.js';
 
 /** Rings by number: started, enabled. */
 interface Ring {

@@ -1,23 +1,5 @@
 import type { Event, EventOf, Ms } from '../timeline/index.js';
-
-/** One loss of the back-end, and how long it took until things were as before. Milliseconds from the end of the session. */
-export interface Restart {
-  /** From 1. */
-  number: number;
-  /** When the session ended. */
-  at: Ms;
-  session: number;
-  by: 'peer' | 'front-end';
-  how: string;
-  /** Until a connection was there again. */
-  backMs?: Ms;
-  /** Until every ring that ran before ran again. */
-  ringsMs?: Ms;
-  /** From the last ping that was answered before to the first after; absent while none is, or where nobody pings. */
-  outageMs?: Ms;
-  /** Pings in between that nobody answered, as far as their numbers tell. */
-  lost?: number;
-}
+import type { Restart } from './view.js';
 
 /** A ping that was answered: when, and its number in a run of ping. */
 interface Ping {
