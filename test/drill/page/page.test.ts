@@ -69,8 +69,8 @@ describe('the page of a drill', () => {
       expect([number, how]).toEqual(['1', 'peer, close']);
       expect(Number.parseFloat(back!)).toBeGreaterThanOrEqual(1.5);
       await page.locator('#plot rect').first().waitFor();
-      await page.locator('#verdicts >> text=R1').waitFor();
-      await page.locator('#picture svg >> text=session 2').first().waitFor();
+      await page.locator('#verdicts >> text=✓ R1').first().waitFor();
+      await page.locator('#picture >> text=session 2').first().waitFor({ state: 'attached' });
       await picture(page, 'drill-light');
       expect(live.ports[0]!.recorder.latest('step.begin')).toMatchObject({
         verb: 'restart',
