@@ -54,7 +54,8 @@ export function acceptedIn(period: DriverPeriod): bigint | undefined {
 }
 
 /** Whether the guest is one that the tester does not drive: what its driver does is not recorded. */
-export const unseenGuest = (t: Timeline): boolean => t.events[0]?.type === 'run.begin' && t.events[0].driver === 'guest';
+export const unseenGuest = (t: Timeline): boolean =>
+  t.events[0]?.type === 'run.begin' && t.events[0].driver === 'guest';
 
 /** The data rings that the driver uses (the control queue is QEMU's own). */
 export function ringsOf(ready: EventOf<'driver.ready'>): EventOf<'driver.ready'>['rings'] {

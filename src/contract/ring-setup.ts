@@ -1,5 +1,13 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { driverPeriods, freeSince, negotiatedSeq, pairsBetween, periodAt, ringsOf, unseenGuest } from './guest-state.js';
+import {
+  driverPeriods,
+  freeSince,
+  negotiatedSeq,
+  pairsBetween,
+  periodAt,
+  ringsOf,
+  unseenGuest,
+} from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { guestRings, spansIn } from './ring-spans.js';

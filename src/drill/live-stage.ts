@@ -141,7 +141,8 @@ export class LiveStage implements Stage {
   /** Of a guest that pings: until its next ping is answered. */
   async traffic(): Promise<void> {
     const from = this.recorder.now();
-    const pinged = () => Math.max(this.recorder.latest('guest.echo')?.t ?? -1, this.recorder.latest('guest.ping')?.t ?? -1);
+    const pinged = () =>
+      Math.max(this.recorder.latest('guest.echo')?.t ?? -1, this.recorder.latest('guest.ping')?.t ?? -1);
     if (pinged() < 0) throw new StepFailed('the guest does not ping: there is no traffic to wait for');
     await this.until('a ping of the guest', () => pinged() > from);
   }

@@ -1,4 +1,4 @@
-import { type Socket, connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { boundedRun, parseQmp, QemuError, QmpClient, QmpError } from '../qemu/index.js';
 import type { Json, Recording } from '../timeline/index.js';
 import { DrillError } from './error.js';
@@ -112,7 +112,11 @@ export async function virshMonitor(
     const { stdout, stderr, code } = await boundedRun(argv, { timeMs: VIRSH_MS });
     if (code !== 0) {
       gone();
-      throw new QemuError('ERR_QEMU_SOCKET', `virsh: ${stderr.trim().split('\n')[0] ?? `exit code ${code}`}`, 'is the domain running?');
+      throw new QemuError(
+        'ERR_QEMU_SOCKET',
+        `virsh: ${stderr.trim().split('\n')[0] ?? `exit code ${code}`}`,
+        'is the domain running?',
+      );
     }
     const answer = parseQmp(stdout.trim());
     if ('return' in answer) return answer.return ?? null;
@@ -130,8 +134,7 @@ export async function virshMonitor(
       recorder.record({ ...reply(), value });
       return value;
     } catch (error) {
-      if (error instanceof QmpError)
-        recorder.record({ ...reply(), error: error.desc, errorClass: error.errorClass });
+      if (error instanceof QmpError) recorder.record({ ...reply(), error: error.desc, errorClass: error.errorClass });
       throw error;
     }
   };

@@ -1,4 +1,4 @@
-import { qemuProcess, startHeartbeat, startTime, type Heartbeat } from '../qemu/index.js';
+import { type Heartbeat, qemuProcess, startHeartbeat, startTime } from '../qemu/index.js';
 import type { Ms, Recorder } from '../timeline/index.js';
 import { ChardevWatch, ProcessWatch } from '../watch/index.js';
 import type { FanOut } from './fan-out.js';

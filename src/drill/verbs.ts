@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { backSchema, didYouMean, resolveDurations, toBack, type Variant, verbs as steps } from '../cases/index.js';
+import { backSchema, didYouMean, resolveDurations, verbs as steps, toBack, type Variant } from '../cases/index.js';
 import { type Back, parseCut, profiles } from '../peer/index.js';
 import type { Json } from '../timeline/index.js';
 import { DrillError } from './error.js';

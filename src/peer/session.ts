@@ -162,7 +162,8 @@ export class Session {
    * Reads nothing more and serves no ring until thaw(), as a process that hangs. @throws PeerError ERR_FROZEN
    */
   freeze(): void {
-    if (this.#frozen || this.#stalled || this.#held) throw new PeerError('ERR_FROZEN', 'the peer serves nothing already');
+    if (this.#frozen || this.#stalled || this.#held)
+      throw new PeerError('ERR_FROZEN', 'the peer serves nothing already');
     this.#frozen = true;
     this.#note({ name: 'hold', bend: { what: 'reads nothing and serves no ring until told' } });
     this.#socket.pauseReading();

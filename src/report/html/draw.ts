@@ -112,7 +112,8 @@ function lookOf(event: Event): EventLook {
 
 /** What is left out first: the everyday business of rings, then their states, then messages. */
 function weight({ type }: Event): number {
-  if (/^(ring\.(kick|call)|driver\.(kick|interrupt)|guest\.(echo|ping)|proc\.sample|qmp\.heartbeat)$/.test(type)) return 3;
+  if (/^(ring\.(kick|call)|driver\.(kick|interrupt)|guest\.(echo|ping)|proc\.sample|qmp\.heartbeat)$/.test(type))
+    return 3;
   if (/^(ring|packets|driver\.(?!link))/.test(type)) return 2;
   return /^(wire|qmp\.(?!silent))/.test(type) ? 1 : 0;
 }
