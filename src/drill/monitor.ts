@@ -46,6 +46,9 @@ export async function dialMonitor(path: string, recorder: Recording, signal: Abo
     const socket = await dial(path, signal);
     if (socket === undefined) continue;
     const abort = () => socket.destroy();
+    // It may have been aborted while it was dialled.
+    if (signal.aborted) abort();
+    signal.throwIfAborted();
     signal.addEventListener('abort', abort);
     try {
       let gone = () => {};
