@@ -46,6 +46,9 @@ export async function dialMonitor(path: string, recorder: Recording, signal: Abo
     const socket = await dial(path, signal);
     if (socket === undefined) continue;
     const abort = () => socket.destroy();
+    // It may have been aborted while it was dialled.
+    if (signal.aborted) abort();
+    signal.throwIfAborted();
     signal.addEventListener('abort', abort);
     try {
       let gone = () => {};
@@ -63,7 +66,10 @@ export async function dialMonitor(path: string, recorder: Recording, signal: Abo
     } catch (error) {
       signal.throwIfAborted();
       // A QEMU that ended before it greeted is like one that is not there yet.
-      if (error instanceof QemuError && error.code === 'ERR_QEMU_SOCKET') continue;
+      if (error instanceof QemuError && error.code === 'ERR_QEMU_SOCKET') {
+        await pause(signal);
+        continue;
+      }
       throw new DrillError('ERR_MONITOR', `${path}: ${(error as Error).message}`, 'name a socket of -qmp');
     } finally {
       signal.removeEventListener('abort', abort);
@@ -76,15 +82,21 @@ function dial(path: string, signal: AbortSignal): Promise<Socket | undefined> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once('connect', () => resolve(socket));
-    socket.once('error', () => {
-      const timer = setTimeout(done, REDIAL_MS);
-      function done() {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve(undefined);
-      }
-      signal.addEventListener('abort', done);
-    });
+    socket.once('error', () => resolve(pause(signal)));
+  });
+}
+
+/** Until the next try; cut short by the signal. */
+function pause(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, REDIAL_MS);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve(undefined);
+    }
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', done);
   });
 }
 
@@ -114,7 +126,7 @@ export async function virshMonitor(
       gone();
       throw new QemuError(
         'ERR_QEMU_SOCKET',
-        `virsh: ${stderr.trim().split('\n')[0] ?? `exit code ${code}`}`,
+        `virsh: ${stderr.trim().split('\n')[0] || `exit code ${code}`}`,
         'is the domain running?',
       );
     }

@@ -11,6 +11,8 @@ interface Ring {
 export class PortTracker {
   readonly state: PortState;
   #listening = false;
+  /** QEMU's property `connected` can be read. */
+  #qom = false;
   readonly #rings = new Map<number, Ring>();
 
   constructor(about: Pick<PortState, 'port' | 'role' | 'socket' | 'profile'>) {
@@ -76,7 +78,9 @@ export class PortTracker {
         this.#ring(event.ring, { enabled: event.enabled });
         break;
       case 'chardev.state':
-        if (event.means === 'qom' || state.saysConnected === undefined) state.saysConnected = event.connected;
+        // Where the property can be read, what query-chardev says is the same, later.
+        this.#qom ||= event.means === 'qom';
+        if (event.means === 'qom' || !this.#qom) state.saysConnected = event.connected;
         break;
       case 'driver.link':
       case 'guest.carrier':

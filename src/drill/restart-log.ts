@@ -19,6 +19,8 @@ export class RestartLog {
   #ping: Ping | undefined;
   readonly #running = new Set<number>();
   readonly #rings = new Map<number, { started: boolean; enabled: boolean }>();
+  /** The session that opened last. */
+  #newest = 0;
   /** The ring of the GET_VRING_BASE that is being answered. */
   #givenBack: number | undefined;
   /** Of the last loss: what ran, and the last ping before it. */
@@ -33,7 +35,7 @@ export class RestartLog {
       case 'session.close':
         return event.extra ? undefined : this.#closed(event);
       case 'wire.recv':
-        if (event.name === 'GET_VRING_BASE') this.#givenBack = (event.body as { index?: number }).index;
+        this.#givenBack = event.name === 'GET_VRING_BASE' ? (event.body as { index?: number }).index : undefined;
         return undefined;
       case 'ring.start':
       case 'ring.enable':
@@ -81,12 +83,15 @@ export class RestartLog {
       session: event.session,
       by: event.by,
       how: event.cut ?? event.how,
+      // The next connection was there before this one ended: it waits in QEMU's backlog.
+      ...(this.#newest > event.session ? { backMs: 0 } : {}),
     };
     this.restarts.push(restart);
     return restart;
   }
 
-  #opened({ t }: EventOf<'session.open'>): Restart | undefined {
+  #opened({ t, session }: EventOf<'session.open'>): Restart | undefined {
+    this.#newest = session;
     const restart = this.#open;
     if (!restart || restart.backMs !== undefined) return undefined;
     restart.backMs = t - restart.at;

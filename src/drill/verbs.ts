@@ -179,7 +179,9 @@ export function checked(name: string, params: unknown): { verb: ControlVerb; par
     const names = controlVerbs.map((one) => one.name);
     throw new DrillError('ERR_VERB', `there is no verb ${name.slice(0, 40)}`, didYouMean(name, names));
   }
-  const result = found.schema.safeParse(resolveDurations(params ?? {}).value);
+  // As it is first: a note, or an argument of QMP, may look like a duration.
+  const asIs = found.schema.safeParse(params ?? {});
+  const result = asIs.success ? asIs : found.schema.safeParse(resolveDurations(params ?? {}).value);
   if (result.success) return { verb: found, params: result.data };
   const [issue] = result.error.issues;
   const place = issue!.path.length > 0 ? `${issue!.path.join('.')}: ` : '';

@@ -159,9 +159,10 @@ export class Session {
   }
 
   /**
-   * Reads nothing more and serves no ring until thaw(), as a process that hangs. @throws PeerError ERR_FROZEN
+   * Reads nothing more and serves no ring until thaw(), as a process that hangs. @throws PeerError ERR_FROZEN, ERR_NO_SESSION
    */
   freeze(): void {
+    if (this.#closed) throw new PeerError('ERR_NO_SESSION', 'the session is over', 'await ready first');
     if (this.#frozen || this.#stalled || this.#held)
       throw new PeerError('ERR_FROZEN', 'the peer serves nothing already');
     this.#frozen = true;

@@ -26,12 +26,13 @@ export function socketArguments(argv: readonly string[], path: string): SocketAr
     argv.flatMap((word, i) => ([`-${option}`, `--${option}`].includes(argv[i - 1] ?? '') ? [optionValues(word)] : []));
   const chardev = all('chardev').find((values) => values.path === path && values.id !== undefined);
   if (chardev === undefined) return undefined;
-  const isServer = chardev.server !== undefined && !['off', 'no', 'false'].includes(chardev.server);
+  const isServer = chardev.server !== undefined && !['off', 'no', 'false', 'n'].includes(chardev.server);
   const seconds = Number(chardev.reconnect ?? 0);
   const netdev = all('netdev').find((values) => values.chardev === chardev.id && values.id !== undefined);
-  const machine = [...all('machine'), ...all('M')].at(-1);
-  const machineName = machine?.type ?? machine?.[''];
-  const memory = bytesOf(all('m').at(-1));
+  // Given more than once they add up: `-machine q35 -machine accel=kvm`.
+  const machine = merged([...all('machine'), ...all('M')]);
+  const machineName = machine.type ?? machine[''];
+  const memory = bytesOf(merged(all('m')));
   return {
     chardev: chardev.id!,
     role: isServer ? 'server' : 'client',
@@ -41,6 +42,9 @@ export function socketArguments(argv: readonly string[], path: string): SocketAr
     ...(memory && { memory }),
   };
 }
+
+const merged = (all: readonly Record<string, string | undefined>[]): Record<string, string | undefined> =>
+  Object.assign({}, ...all);
 
 /** Names and values of an option; the first value without a name is ''. Nested JSON is flattened to the innermost names. */
 function optionValues(text: string): Record<string, string | undefined> {
@@ -55,7 +59,7 @@ function optionValues(text: string): Record<string, string | undefined> {
   const words = text.replaceAll(',,', '\0').split(',');
   const pairs = words.map((word, i): [string, string] => {
     const [name, value] = split(word.replaceAll('\0', ','), '=');
-    // A flag without a value is on (`server`), or off (`noserver`, `nowait`).
+    // A flag without a value is on (`server`); `noserver` is the same as none, and `nowait` is of no interest.
     return value !== undefined ? [name, value] : i === 0 ? ['', name] : [name, 'on'];
   });
   return Object.fromEntries(pairs);
@@ -78,8 +82,8 @@ function split(text: string, at: string): [string, string | undefined] {
 const UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
 /** `-m 512`, `-m 2G`, `-m size=2G,slots=2`: mebibytes unless a unit is given. */
-function bytesOf(values: Record<string, string | undefined> | undefined): number | undefined {
-  const [, number, unit = 'm'] = /^(\d+)([kmgt]?)/i.exec(values?.size ?? values?.[''] ?? '') ?? [];
+function bytesOf(values: Record<string, string | undefined>): number | undefined {
+  const [, number, unit = 'm'] = /^(\d+(?:\.\d+)?)([kmgt]?)/i.exec(values.size ?? values[''] ?? '') ?? [];
   return number === undefined ? undefined : Number(number) * UNITS[unit.toLowerCase() || 'm']!;
 }
 

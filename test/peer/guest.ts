@@ -200,10 +200,14 @@ export class GuestRing {
     return taken;
   }
 
+  /** Takes what the device handed back, with what it wrote into each buffer. */
+  takeBytes(): Buffer[] {
+    return this.takeUsed().map(({ head, written }) => this.#guest.memory.read(this.#bufferAt(head), written));
+  }
+
   /** Takes what the device handed back as received packets: their numbers, undefined for a corrupt one. */
   receive(headerLength: 10 | 12 = 12): (number | undefined)[] {
-    return this.takeUsed().map(({ head, written }) => {
-      const bytes = this.#guest.memory.read(this.#bufferAt(head), written);
+    return this.takeBytes().map((bytes) => {
       const packet = bytes.subarray(0, headerLength).equals(virtioNetHeader(headerLength))
         ? parsePacket(bytes.subarray(headerLength))
         : undefined;

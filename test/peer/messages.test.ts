@@ -3,10 +3,10 @@ import { closeFd } from '../../src/os/index.js';
 import { profiles } from '../../src/peer/index.js';
 import { FLAG_REPLY, type FrontEndName, frontEndRequests, VERSION } from '../../src/wire/index.js';
 import { samples, UNHANDLED, withFds } from './messages.js';
-import { profile, type Rig, rig } from './rig.js';
+import { profile, type Rig, type RigOptions, rig } from './rig.js';
 
 /** A session on which ring 0 may be kicked. */
-async function prepared(options: Parameters<typeof rig>[0] = {}): Promise<Rig> {
+async function prepared(options: RigOptions = {}): Promise<Rig> {
   const made = rig(options);
   await made.frontEnd.handshake();
   made.frontEnd.setRing(0);

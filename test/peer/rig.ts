@@ -9,6 +9,7 @@ import {
   profiles,
   Session,
   type SessionFault,
+  type Traffic,
 } from '../../src/peer/index.js';
 import { type EventOf, type EventType, Recorder } from '../../src/timeline/index.js';
 import { FrontEnd } from './front-end.js';
@@ -32,9 +33,9 @@ export function seen<T extends EventType>(
   });
 }
 
-export interface Rig {
+export interface Rig<T extends Traffic = PeerTraffic> {
   recorder: Recorder;
-  traffic: PeerTraffic;
+  traffic: T;
   session: Session;
   frontEnd: FrontEnd;
   /** The end of the session as recorded. */
@@ -42,20 +43,20 @@ export interface Rig {
   close(): void;
 }
 
-export interface RigOptions {
+export interface RigOptions<T extends Traffic = PeerTraffic> {
   profile?: Profile;
   fault?: SessionFault;
   recorder?: Recorder;
-  traffic?: PeerTraffic;
+  traffic?: T;
   number?: number;
   cut?: Cut;
   onCut?(): void;
 }
 
 /** A session over a socket pair with a scripted front-end at the other end. The caller closes it. */
-export function makeRig(options: RigOptions = {}): Rig {
+export function makeRig<T extends Traffic = PeerTraffic>(options: RigOptions<T> = {}): Rig<T> {
   const recorder = options.recorder ?? new Recorder();
-  const traffic = options.traffic ?? new PeerTraffic(recorder);
+  const traffic = options.traffic ?? (new PeerTraffic(recorder) as Traffic as T);
   const number = options.number ?? 1;
   const [ours, theirs] = socketPair();
   const watch = options.cut && new CutWatch(options.cut);
@@ -85,7 +86,7 @@ export function makeRig(options: RigOptions = {}): Rig {
 }
 
 /** The same, closed with the test. */
-export function rig(options: RigOptions = {}): Rig {
+export function rig<T extends Traffic = PeerTraffic>(options: RigOptions<T> = {}): Rig<T> {
   const made = makeRig(options);
   onTestFinished(() => made.close());
   return made;

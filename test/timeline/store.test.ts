@@ -1,13 +1,17 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { build } from 'esbuild';
+import { afterAll, describe, expect, test } from 'vitest';
 import {
   type Event,
   Recorder,
   type RunBegin,
   readTimeline,
   TimelineError,
+  TimelineWriter,
   writeTimeline,
 } from '../../src/timeline/index.js';
 
@@ -80,4 +84,75 @@ test('a file cut in its last line is refused there', async () => {
 test('a file that is not there is the file system’s error', async () => {
   await expect(readTimeline(join(dir, 'none'))).rejects.toMatchObject({ code: 'ENOENT' });
   await expect(writeTimeline(join(dir, 'none', 'x'), [])).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+describe('TimelineWriter', () => {
+  let files = 0;
+  const fresh = () => join(dir, `w${files++}.jsonl`);
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  test('has written in the next turn what one turn appended, in one go', async () => {
+    const recorder = new Recorder();
+    const writer = new TimelineWriter(fresh());
+    recorder.listen((event) => writer.append(event));
+    recorder.record(begin);
+    recorder.record({ type: 'qemu.stderr', line: 'a "quote" and a \u2028 line\nbreak, and ü' });
+    expect(readFileSync(writer.file, 'utf8')).toBe('');
+    await turn();
+    expect((await readTimeline(writer.file)).events).toEqual(recorder.events);
+    recorder.record({ type: 'run.end' });
+    await turn();
+    expect((await readTimeline(writer.file)).events).toEqual(recorder.events);
+    expect(recorder.events).toHaveLength(3);
+    writer.close();
+  });
+
+  test('writes what waits when it is flushed or closed, once, and nothing later', async () => {
+    const recorder = new Recorder();
+    const writer = new TimelineWriter(fresh());
+    writer.append(recorder.record(begin));
+    writer.flush();
+    expect((await readTimeline(writer.file)).events).toHaveLength(1);
+    writer.append(recorder.record({ type: 'run.end' }));
+    writer.close();
+    writer.close();
+    writer.append(recorder.record({ type: 'run.end' }));
+    await turn();
+    expect((await readTimeline(writer.file)).events).toEqual(recorder.events.slice(0, 2));
+  });
+
+  test('overwrites nothing, and tells what the file system refuses', () => {
+    writeFileSync(file, 'of value');
+    expect(() => new TimelineWriter(file)).toThrow(/EEXIST/);
+    expect(() => new TimelineWriter(join(dir, 'none', 'x'))).toThrow(/ENOENT/);
+    expect(readFileSync(file, 'utf8')).toBe('of value');
+  });
+
+  test('a tester that is killed loses nothing of an earlier turn', async () => {
+    const script = join(dir, 'killed.mjs');
+    const target = fresh();
+    const path = new URL('../../src/timeline/index.ts', import.meta.url).pathname;
+    await build({
+      stdin: {
+        contents: `
+          import { Recorder, TimelineWriter } from ${JSON.stringify(path)};
+          const recorder = new Recorder();
+          const writer = new TimelineWriter(${JSON.stringify(target)});
+          recorder.listen((event) => writer.append(event));
+          recorder.record(${JSON.stringify(begin)});
+          for (let i = 0; i < 1000; i++) recorder.record({ type: 'driver.kick', ring: i });
+          setImmediate(() => process.kill(process.pid, 'SIGKILL'));`,
+        resolveDir: dir,
+      },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      outfile: script,
+    });
+    const child = spawn(process.execPath, [script]);
+    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
+    const { events } = await readTimeline(target);
+    expect(events).toHaveLength(1001);
+    expect(events.at(-1)).toMatchObject({ seq: 1000, ring: 999 });
+  });
 });

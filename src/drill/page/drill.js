@@ -96,6 +96,7 @@ function greet(hello) {
   same.setAttribute('value', '');
   back.replaceChildren(same, ...hello.profiles.map((name) => tag('option', name)));
   /** @type {HTMLSelectElement} */ (back).value = hello.profiles.includes(chosen) ? chosen : '';
+  at('limits').hidden = hello.unknown.length === 0;
   at('unknown').replaceChildren(...hello.unknown.map((text) => tag('li', text)));
   at('ports').replaceChildren(
     ...(hello.ports.length < 2 ? [] : hello.ports).map((name) => {

@@ -296,7 +296,9 @@ function qmp(t: Timeline, rounds: ReadonlyMap<Beat, Beat[]>): LaneSpan[] {
 }
 
 function link(t: Timeline): LaneSpan[] {
-  const states = t.all('driver.link');
+  // Of a guest of its own the first of its devices.
+  const [{ nic } = { nic: '' }] = t.all('guest.carrier');
+  const states = [...t.all('driver.link'), ...t.all('guest.carrier').filter((event) => event.nic === nic)];
   return states.map(({ up, t: from }, i) => ({
     lane: 'guest link',
     from,
