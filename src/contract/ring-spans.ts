@@ -1,7 +1,8 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { numberIn } from './body.js';
 import { driverPeriods, pairsBetween, ringsOf, unseenGuest } from './guest-state.js';
 import { isStale, ringStarts } from './ring-starts.js';
-import { type SessionView, servedSessions } from './sessions.js';
+import { ringOf, type SessionView, servedSessions } from './sessions.js';
 import { perTimeline, type Span } from './timing.js';
 
 /** A stretch in which the peer could move packets on a ring: started and enabled, in an open session. */
@@ -101,11 +102,16 @@ export function guestRings(t: Timeline, view: SessionView): number[] {
     ({ toSeq, session }) => session !== view.session && toSeq <= view.open.seq && spansIn(t, session).length > 0,
   );
   if (!before) return [];
-  const lasting = spansIn(t, before.session).filter(({ toSeq }) => toSeq >= lastWord(before));
+  const last = before.received.at(-1);
+  // What the last message stopped did not run to the end either.
+  const stops =
+    last && (last.name === 'GET_VRING_BASE' || (last.name === 'SET_VRING_ENABLE' && !numberIn(last.body, 'num')));
+  const stopped = stops ? ringOf(last) : undefined;
+  const lasting = spansIn(t, before.session).filter(
+    ({ toSeq, ring }) => toSeq >= (last ?? before.open).seq && ring !== stopped,
+  );
   return [...new Set(lasting.map(({ ring }) => ring))].sort((a, b) => a - b);
 }
-
-const lastWord = ({ received, open }: SessionView): number => received.at(-1)?.seq ?? open.seq;
 
 /** When all rings of a driver that is up ran in this session for the first time; undefined when they never did. */
 export function allRunning(t: Timeline, view: SessionView): { t: number; seq: number } | undefined {
