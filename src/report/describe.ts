@@ -134,7 +134,8 @@ function text(event: Event): string {
     case 'qemu.spawn':
       return `QEMU starts, process ${event.pid}`;
     case 'qemu.exit': {
-      const how = event.signal ? `killed by ${event.signal}` : `exit code ${event.code}`;
+      const code = event.code === null ? 'how is not known' : `exit code ${event.code}`;
+      const how = event.signal ? `killed by ${event.signal}` : code;
       return `QEMU ends: ${how}${event.asked ? ` (asked to by ${event.asked})` : ' (unasked)'}`;
     }
     case 'qemu.descriptors':

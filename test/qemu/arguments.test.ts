@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile } from 'node:fs/promises';
+import { symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
@@ -133,7 +133,7 @@ describe('socketArguments', () => {
 /** A process whose program has that name and whose command line is as given; it ends with the test. */
 async function running(name: string, words: readonly string[]) {
   const path = join(await scratch(), name);
-  await copyFile(process.execPath, path);
+  await symlink(process.execPath, path);
   const child = spawn(path, ['-e', 'console.log(1); setInterval(() => {}, 1e6)', '--', ...words]);
   const exited = once(child, 'exit');
   onTestFinished(async () => {

@@ -84,12 +84,36 @@ describe('describeEvent', () => {
       'burst 1 stalled, missing tx pair 0: 3-5 9',
     ],
     [{ type: 'qemu.exit', code: null, signal: 'SIGABRT' }, 'QEMU ends: killed by SIGABRT (unasked)'],
+    [{ type: 'qemu.exit', code: null, signal: null }, 'QEMU ends: how is not known (unasked)'],
     [{ type: 'qemu.exit', code: 0, signal: null, asked: 'quit' }, 'QEMU ends: exit code 0 (asked to by quit)'],
     [
       { type: 'qemu.post-mortem', assertion: { file: 'a.c', line: 3, function: 'f', expression: 'x > 0' } },
       'assertion in f (a.c:3): x > 0; no backtrace: no core',
     ],
     [{ type: 'socket.path' }, "QEMU's socket path is gone"],
+    [{ type: 'drill.note', text: 'OVS \u009bupgraded' }, 'note: OVS \\x9bupgraded'],
+    [{ type: 'peer.resumed', session: 3 }, 'peer serves again (session 3)'],
+    [{ type: 'guest.ready' }, 'guest is up'],
+    [
+      {
+        type: 'guest.echo',
+        from: '10.0.0.2',
+        id: 7,
+        seqs: [
+          [1, 3],
+          [9, 9],
+        ],
+        session: 2,
+      },
+      'guest 10.0.0.2 pings: 1-3 9 (session 2)',
+    ],
+    [
+      { type: 'guest.ping', nic: 'eth0', epoch: 1, number: 12, latency: 2 },
+      'guest’s ping 12 by eth0 is answered after 2.0 ms',
+    ],
+    [{ type: 'guest.carrier', nic: 'eth0', up: true }, 'guest’s eth0 has a carrier'],
+    [{ type: 'guest.carrier', nic: 'eth0', up: false }, 'guest’s eth0 has no carrier'],
+    [{ type: 'guest.trouble', what: 'oops', line: 'BUG: at 0' }, 'guest’s kernel, oops: BUG: at 0'],
   ])('%j', (body, text) => {
     expect(line(body)).toBe(text);
   });

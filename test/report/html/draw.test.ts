@@ -101,4 +101,33 @@ describe('draw', () => {
     expect(leftOut).toMatch(/^\d+ events left out here \(.*\d+ ring\.kick.*\)$/);
     expect(drawn(story).leftOut).toBeUndefined();
   });
+
+  it('gives what a drill and a guest of its own tell a lane, a look and words', () => {
+    const t = story.timeline().end;
+    const bodies: Timed[] = [
+      { t, type: 'drill.note', text: 'upgraded' },
+      { t, type: 'peer.resumed', session: 2 },
+      { t, type: 'guest.ready' },
+      { t, type: 'guest.echo', from: '10.0.0.2', id: 7, seqs: [[1, 1]], session: 2 },
+      { t, type: 'guest.ping', nic: 'eth0', epoch: 1, number: 1, latency: 1 },
+      { t, type: 'guest.carrier', nic: 'eth0', up: true },
+      { t, type: 'guest.trouble', what: 'oops', line: 'BUG' },
+    ];
+    const { drawing, shown } = drawn(story.plus(...bodies));
+    const rows = bodies.map(({ type }) => {
+      const { lane, look, text } = drawing.events[shown.findIndex((event) => event.type === type)]!;
+      expect(text).not.toBe('');
+      expect(text).not.toContain(type);
+      return [type, drawing.lanes[lane], look];
+    });
+    expect(rows).toEqual([
+      ['drill.note', 'steps', 'note'],
+      ['peer.resumed', 'peer', 'open'],
+      ['guest.ready', 'guest link', 'note'],
+      ['guest.echo', 'traffic', 'note'],
+      ['guest.ping', 'traffic', 'note'],
+      ['guest.carrier', 'guest link', 'note'],
+      ['guest.trouble', 'guest link', 'bad'],
+    ]);
+  });
 });
