@@ -59,6 +59,7 @@ export {
   profiles,
   type Session,
   type SessionFault,
+  type Traffic,
 } from './peer/index.js';
 export { findQemu, probe, QemuError, type QemuErrorCode, type QemuFacts, type QemuIdentity } from './qemu/index.js';
 export {
@@ -103,4 +104,4 @@ export {
   type Verdict,
 } from './runner/index.js';
 export type * from './timeline/index.js';
-export { Recorder, readTimeline, Timeline, TimelineError } from './timeline/index.js';
+export { Recorder, type RecorderOptions, readTimeline, Timeline, TimelineError } from './timeline/index.js';

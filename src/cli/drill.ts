@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { registry } from '../contract/index.js';
@@ -166,15 +165,13 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
     quiet();
     throw error;
   }
-  const scratch = mkdtempSync(join(tmpdir(), 'vhost-reconnect-report-'));
   let server: ControlServer | undefined;
   const control = join(out, CONTROL);
   try {
+    // As it would be if the drill ended now; its end writes it anew.
     const report = async () => {
-      const result = await drill.interim();
-      const reporter = new HtmlReporter(registry);
-      await reporter.onEnd(result, out, join(scratch, 'report.html'));
-      return join(scratch, 'report.html');
+      await new HtmlReporter(registry).onEnd(await drill.interim(), out);
+      return join(out, 'report.html');
     };
     server = await ControlServer.begin({ drill, listen, tester: `${tester.name} ${tester.version}`, report });
     writeFileSync(control, `${JSON.stringify({ address: server.address, token: server.token, pid: process.pid })}\n`, {
@@ -191,7 +188,6 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
     await drill.stop();
     await closing?.close();
     rmSync(control, { force: true });
-    rmSync(scratch, { recursive: true, force: true });
     quiet();
   }
   const result = await drill.finish();

@@ -47,6 +47,8 @@ export const R1: Requirement = {
       const started = t.first('qmp.ready') !== undefined || t.first('session.open') !== undefined;
       if (!started && exit.signal === null)
         return notApplicable(`QEMU refused to start (exit code ${exit.code}), which is a matter of its configuration`);
+      if (exit.code === null && exit.signal === null && !t.first('qmp.ready'))
+        return notApplicable('QEMU ended before its monitor was there; why, only its parent knows');
       const loss = t.last('session.close', () => true, exit.seq);
       const after = loss ? `, ${ms(exit.t - loss.t)} after session ${loss.session} ended` : '';
       const kind = exit.signal === null && exit.code === 0 ? 'violation' : 'crash';

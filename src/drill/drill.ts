@@ -428,11 +428,13 @@ export class Drill {
       await Promise.race([qemu.exited, late]);
       clearTimeout(timer);
     }
+    // The record of an operator's QEMU, which goes on, ends before the peer leaves it: that is no fault of the drill any more.
+    if (!qemu) for (const port of this.ports) port.end();
     for (const port of this.ports) await port.close();
     await qemu?.kill();
     this.#observer.stop();
     await qemu?.dispose();
-    for (const port of this.ports) port.end();
+    if (qemu) for (const port of this.ports) port.end();
     await this.#workspace?.close();
   }
 
@@ -529,7 +531,9 @@ export class Drill {
   #took(port: Port, event: Event): void {
     if (event.type === 'guest.trouble') this.#troubles++;
     // Who dials is QEMU itself; who made a listening socket may have been somebody else, who handed it on.
-    if (event.type === 'session.open' && !this.#o.spawn && !port.identified) this.#find(event.pid);
+    if (event.type === 'session.open' && !this.#o.spawn && !port.identified)
+      // After all have heard of the session itself.
+      queueMicrotask(() => this.#find(event.pid));
   }
 
   async #ask(execute: string, args: Json | undefined): Promise<Json | undefined> {

@@ -19,13 +19,16 @@ export function qemuArguments(role: Role, socket: string, index = 0): string[] {
 export function libvirtXml(role: Role, socket: string, index = 0): string[] {
   const path = resolve(socket).replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
   const mode = role === 'server' ? 'server' : 'client';
-  const reconnect = role === 'client' ? ["    <reconnect enabled='yes' timeout='1'/>"] : [];
   return [
     ...(index === 0 ? ['<memoryBacking><source type="memfd"/><access mode="shared"/></memoryBacking>'] : []),
     '<interface type="vhostuser">',
-    reconnect.length > 0
-      ? `  <source type="unix" path="${path}" mode="${mode}">\n${reconnect.join('\n')}\n  </source>`
-      : `  <source type="unix" path="${path}" mode="${mode}"/>`,
+    ...(role === 'client'
+      ? [
+          `  <source type="unix" path="${path}" mode="${mode}">`,
+          '    <reconnect enabled="yes" timeout="1"/>',
+          '  </source>',
+        ]
+      : [`  <source type="unix" path="${path}" mode="${mode}"/>`]),
     '  <model type="virtio"/>',
     '</interface>',
   ];

@@ -10,8 +10,8 @@ import { renderDocument } from './html/document.js';
 export class HtmlReporter implements Reporter {
   constructor(private readonly contract: readonly Requirement[]) {}
 
-  /** @param file where it is written instead */
-  async onEnd(result: RunResult, out: string, file = join(out, 'report.html')): Promise<void> {
+  async onEnd(result: RunResult, out: string): Promise<void> {
+    const file = join(out, 'report.html');
     await pipeline(renderDocument(result, out, this.contract), createWriteStream(`${file}.part`));
     await rename(`${file}.part`, file);
   }

@@ -8,6 +8,14 @@ export type Listener = (event: Event) => void;
 /** What acts or watches needs of a recorder. */
 export type Recording = Pick<Recorder, 'record' | 'now' | 'latest'>;
 
+/** How a recorder differs from one that keeps everything, on a clock of its own. */
+export interface RecorderOptions {
+  /** Takes over the clock of another recorder. */
+  like?: Recorder;
+  /** So many events stay in memory at least: for what goes on without end, and is stored as it comes. */
+  keep?: number;
+}
+
 /** Records what happens, in order, against one monotonic clock. Everything that acts or watches gets the same recorder. */
 export class Recorder {
   readonly #origin: number;
@@ -17,11 +25,8 @@ export class Recorder {
   readonly #latest = new Map<EventType, Event>();
   readonly #listeners = new Set<Listener>();
 
-  /**
-   * @param like takes over the clock of another recorder
-   * @param keep so many events stay in memory at least: for what goes on without end, and stores them itself
-   */
-  constructor({ like, keep = Infinity }: { like?: Recorder; keep?: number } = {}) {
+  /** Keeps everything, on a clock of its own, unless told otherwise. */
+  constructor({ like, keep = Infinity }: RecorderOptions = {}) {
     this.#origin = like ? like.#origin : performance.now();
     this.#keep = keep;
   }
