@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { ControlClient, findControl, readControl, type ServerMessage } from '../drill/index.js';
-import { parametersOf } from './drill.js';
+import { ControlClient, findControl, parametersOf, readControl, type ServerMessage } from '../drill/index.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { outOption, text, withSettings } from './options.js';
 

@@ -10,13 +10,15 @@ import {
   judgeInThread,
   type Listen,
   libvirtXml,
+  parametersOf,
   qemuArguments,
   storeRecord,
+  Terminal,
 } from '../drill/index.js';
 import { guestFiles } from '../guest/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { accelChoices, findQemu, machineTypes, probe } from '../qemu/index.js';
-import { describeEvent, HtmlReporter, paint, renderSummary } from '../report/index.js';
+import { describeEvent, HtmlReporter, paint, renderSummary, wantsColour } from '../report/index.js';
 import { allVariants, readCatalogue } from './catalogue.js';
 import type { Context, Io } from './io.js';
 import { casesOption, choice, outOption, qemuOption, text, withSettings } from './options.js';
@@ -95,6 +97,7 @@ const build = (argv: Argv) =>
       describe: 'Where page and control are served: HOST:PORT or unix:PATH; port 0 = any that is free',
     })
     .option('expose', { boolean: true, default: false, describe: 'Let --listen be more than this machine' })
+    .option('tui', { boolean: true, default: false, describe: 'One screen of the terminal, with keys' })
     .option('plain', {
       boolean: true,
       default: false,
@@ -126,6 +129,8 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
     throw new UsageError('ERR_USAGE', '--qmp and --virsh exclude each other', 'one of them asks QEMU');
   if (!Number.isFinite(argv.capture) || argv.capture < 0)
     throw new UsageError('ERR_USAGE', '--capture takes a size in MiB');
+  if (argv.tui && (argv.plain || !io.tty))
+    throw new UsageError('ERR_USAGE', '--tui needs a terminal, and goes without --plain', 'use --plain in scripts');
   const listen = listenOf(argv.listen, argv.expose);
   const sockets = argv.socket.map((path) => resolve(io.cwd, path));
   const cases = await readCatalogue(io, argv.cases);
@@ -178,7 +183,8 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
       mode: 0o600,
     });
     introduce(io, argv, drill, server, out);
-    const watched = watch(io, drill, argv.plain);
+    const watched = argv.tui ? () => {} : watch(io, drill, argv.plain);
+    if (argv.tui) void new Terminal(io.tty!(), paint(wantsColour(io.stdout, io.env))).run(server).catch(() => {});
     if (argv.plain) obey(io, drill);
     await Promise.race([drill.ended, interrupt]);
     watched();
@@ -272,26 +278,4 @@ function obey(io: Io, drill: Drill): void {
       },
     );
   });
-}
-
-/** `port=p0 away=2s back={"profile":"x"}`, or one word or JSON value that is the parameters as a whole. */
-export function parametersOf(words: readonly string[]): { port?: string; params?: unknown } {
-  const value = (text: string): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      return text;
-    }
-  };
-  let port: string | undefined;
-  const entries: [string, unknown][] = [];
-  let whole: unknown;
-  for (const word of words) {
-    const [, name, text] = /^([a-z][a-z-]*)=(.*)$/s.exec(word) ?? [];
-    if (name === 'port') port = text;
-    else if (name !== undefined) entries.push([name, value(text!)]);
-    else whole = value(word);
-  }
-  const params = entries.length > 0 ? Object.fromEntries(entries) : whole;
-  return { ...(port !== undefined && { port }), ...(params !== undefined && { params }) };
 }

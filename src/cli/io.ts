@@ -1,3 +1,4 @@
+import type { Tty } from '../drill/index.js';
 import type { TextStream } from '../report/index.js';
 import type { Settings } from './settings.js';
 
@@ -13,6 +14,8 @@ export interface Io {
   onInterrupt(listener: () => void): () => void;
   /** Calls the listener with each line of stdin; absent where there is none. */
   onLine?(listener: (line: string) => void): void;
+  /** The terminal, for a screen of its own; absent where there is none. */
+  tty?(): Tty;
   /** Ends the process at once: the second interrupt. */
   exitNow(code: number): void;
 }

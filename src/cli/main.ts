@@ -33,6 +33,28 @@ const io: Io = {
     createInterface({ input: process.stdin }).on('line', listener);
     (process.stdin as unknown as { unref?(): void }).unref?.();
   },
+  ...(process.stdin.isTTY && process.stdout.isTTY
+    ? {
+        tty: () => ({
+          write: (text) => void process.stdout.write(text),
+          get columns() {
+            return process.stdout.columns;
+          },
+          get rows() {
+            return process.stdout.rows;
+          },
+          onKey(listener) {
+            const keys = (data: string) => {
+              for (const key of data) listener(key);
+            };
+            process.stdin.setRawMode(true).setEncoding('utf8').on('data', keys).resume();
+            return () => {
+              process.stdin.off('data', keys).setRawMode(false).pause();
+            };
+          },
+        }),
+      }
+    : {}),
   exitNow: (code) => process.exit(code),
 };
 
