@@ -111,6 +111,8 @@ export class Drill {
   readonly #listeners = new Set<EventListener>();
   readonly #verdicts = new Map<string, { list: LiveVerdict[]; at: Ms }>();
   #end: () => void = () => {};
+  /** From when it was dialled: it is watched a moment later. */
+  #dialled: Monitor | undefined;
   #qemu: QemuProcess | undefined;
   #workspace: Workspace | undefined;
   #how = 'no monitor';
@@ -247,12 +249,13 @@ export class Drill {
   }
 
   /** The record as it would be if the drill ended now. */
-  interim(): Promise<RunResult> {
-    for (const port of this.ports) {
-      port.identify({});
-      port.writer.flush();
-    }
-    return this.#record();
+  async interim(): Promise<RunResult> {
+    // Who QEMU is can be stored once only: a report that comes before it must not settle that.
+    const ports = this.ports.filter(({ identified }) => identified);
+    if (ports.length === 0)
+      throw new DrillError('ERR_STEP', 'no QEMU came so far: there is nothing to report', 'start the virtual machine');
+    for (const { writer } of ports) writer.flush();
+    return this.#record(ports);
   }
 
   /** Ends it, if it is not over, and judges. @returns the record, as a run */
@@ -261,9 +264,9 @@ export class Drill {
     return this.#record();
   }
 
-  async #record(): Promise<RunResult> {
+  async #record(ports = this.ports): Promise<RunResult> {
     const variants: VariantResult[] = [];
-    for (const [place, port] of this.ports.entries()) variants.push(await this.#result(port, place));
+    for (const [place, port] of ports.entries()) variants.push(await this.#result(port, place));
     const summary = summarise(variants);
     const binary = this.#binary ?? 'unknown';
     const identity = await identify(binary);
@@ -319,12 +322,11 @@ export class Drill {
       if (monitor && 'virsh' in monitor) await this.#watch(await virshMonitor(monitor.virsh, this.#all), 1000);
       else if (monitor) {
         this.#how = `QMP ${monitor.qmp}, not answering yet`;
-        void dialMonitor(monitor.qmp, this.#all, this.#abort.signal).then(
-          (dialled) => this.#watch(dialled, LOOK_MS),
-          (error: unknown) => {
+        void dialMonitor(monitor.qmp, this.#all, this.#abort.signal)
+          .then((dialled) => this.#watch(dialled, LOOK_MS))
+          .catch((error: unknown) => {
             if (!this.#abort.signal.aborted) this.#trouble(error);
-          },
-        );
+          });
       }
     }
     this.#judging = setTimeout(() => this.#judge(), JUDGE_MS);
@@ -433,6 +435,7 @@ export class Drill {
     for (const port of this.ports) await port.close();
     await qemu?.kill();
     this.#observer.stop();
+    this.#dialled?.close();
     await qemu?.dispose();
     if (qemu) for (const port of this.ports) port.end();
     await this.#workspace?.close();
@@ -500,11 +503,15 @@ export class Drill {
   }
 
   async #watch(monitor: Monitor, intervalMs: Ms): Promise<void> {
+    this.#dialled = monitor;
+    if (this.#over) return monitor.close();
     this.#how = monitor.how;
     const list = (await monitor.execute('query-chardev', undefined, { silent: true }).catch(() => [])) as {
       label: string;
       filename: string;
     }[];
+    // A QEMU that hangs may answer after the end, or never.
+    if (this.#over) return;
     const chardevs = this.ports.flatMap((port) => {
       const onLine = this.#argv(port);
       const named = onLine && socketArguments(onLine, port.socket)?.chardev;

@@ -57,6 +57,11 @@ export class LiveStage implements Stage {
     this.#stopped.catch(() => {});
   }
 
+  /** Waits for it until stop(). @throws StepFailed */
+  async orStopped(work: Promise<void>): Promise<void> {
+    await Promise.race([work, this.#stopped]);
+  }
+
   /** Of QEMU's own start only the tester's child tells; an operator's QEMU is dialled as DPDK dials. */
   get starting(): boolean {
     return this.#o.qemu !== undefined && this.recorder.latest('qmp.ready') === undefined;

@@ -42,7 +42,9 @@ export class Observer {
     this.#timer = setInterval(() => this.look(), LOOK_MS);
     all.listen((event) => {
       if (event.type === 'qmp.event' && event.event === 'SHUTDOWN')
-        this.#reason = String((event.data as { reason?: string }).reason);
+        this.#reason = String((event.data as { reason?: string } | undefined)?.reason);
+      // It was kept from its end (-no-shutdown), and goes on: what ends it later is another matter.
+      if (event.type === 'qmp.event' && (event.event === 'RESUME' || event.event === 'RESET')) this.#reason = '';
     });
   }
 

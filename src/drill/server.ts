@@ -3,6 +3,7 @@ import { createReadStream, readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { profiles } from '../peer/index.js';
@@ -104,6 +105,8 @@ export class ControlServer {
     this.#http = createServer({ headersTimeout: HEADERS_MS, requestTimeout: HEADERS_MS }, (req, res) =>
       this.#serve(req, res),
     );
+    // Such as no descriptor left for one more connection.
+    this.#http.on('error', () => {});
     this.#http.maxConnections = MAX_CONNECTIONS;
     this.#http.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
     this.#http.on('clientError', (_error, socket) => socket.destroy());
@@ -234,33 +237,33 @@ export class ControlServer {
       res.writeHead(code, { ...HEADERS, 'Content-Type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
     if (!this.#isOurs(req)) return void refuse(403, 'this is not the address of the drill');
     if (req.method !== 'GET' && req.method !== 'HEAD') return void refuse(405, 'only GET is served');
-    const url = new URL(req.url ?? '/', 'http://drill');
-    const page = assets[url.pathname];
+    // As it stands: not every target that HTTP allows is a URL.
+    const [path = '/', query = ''] = (req.url ?? '/').split('?', 2);
+    const page = Object.hasOwn(assets, path) ? assets[path] : undefined;
     if (page) return void res.writeHead(200, { ...HEADERS, 'Content-Type': page.type }).end(page.body());
-    if (!url.pathname.startsWith('/export/')) return void refuse(404, 'there is nothing here');
+    if (!path.startsWith('/export/')) return void refuse(404, 'there is nothing here');
     const given = /^Bearer (\S+)$/.exec(req.headers.authorization ?? '')?.[1];
     if (!this.#hasToken(given)) return void refuse(401, 'the token is missing or wrong');
-    this.#export(url, res).catch((error: unknown) => {
+    this.#export(path, new URLSearchParams(query), res).catch((error: unknown) => {
       if (!res.headersSent) refuse(error instanceof DrillError ? 404 : 500, (error as Error).message);
       else res.destroy();
     });
   }
 
-  async #export(url: URL, res: ServerResponse): Promise<void> {
+  async #export(path: string, query: URLSearchParams, res: ServerResponse): Promise<void> {
     const { drill } = this.#o;
     const send = (file: string, type: string, name: string) =>
-      new Promise<void>((resolve, reject) => {
+      pipeline(
+        createReadStream(file),
         res.writeHead(200, {
           ...HEADERS,
           'Content-Type': type,
           'Content-Disposition': `attachment; filename="${name}"`,
-        });
-        createReadStream(file).on('error', reject).pipe(res).on('close', resolve);
-      });
-    if (url.pathname === '/export/report')
-      return send(await this.#o.report(), 'text/html; charset=utf-8', 'drill-report.html');
-    const port = drill.ports.find(({ name }) => name === (url.searchParams.get('port') ?? 'p0'));
-    if (url.pathname !== '/export/timeline' || !port)
+        }),
+      );
+    if (path === '/export/report') return send(await this.#o.report(), 'text/html; charset=utf-8', 'drill-report.html');
+    const port = drill.ports.find(({ name }) => name === (query.get('port') ?? 'p0'));
+    if (path !== '/export/timeline' || !port)
       throw new DrillError('ERR_PORT', 'there are /export/report and /export/timeline?port=p0');
     port.writer.flush();
     return send(port.writer.file, 'application/x-ndjson', `drill-${port.name}.jsonl`);
@@ -270,8 +273,11 @@ export class ControlServer {
 
   #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
+    // Who is refused and does not hang up would keep the server from its end.
     const refuse = (status: string) =>
-      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      socket
+        .once('finish', () => socket.destroy())
+        .end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     if (!this.#isOurs(req) || req.url !== '/control') return void refuse('403 Forbidden');
     const offered = (req.headers['sec-websocket-protocol'] ?? '').split(',').map((word) => word.trim());
     const token = offered.find((word) => word.startsWith(TOKEN_PREFIX))?.slice(TOKEN_PREFIX.length);
@@ -291,6 +297,8 @@ export class ControlServer {
     });
     socket.on('message', (data, binary) => {
       client.alive = true;
+      // One that was told to go may go on sending until it hears of it.
+      if (socket.readyState !== socket.OPEN) return undefined;
       if (binary) return socket.close(1003, 'text only');
       if (--client.allowance < 0) return socket.close(POLICY, 'too many messages');
       void this.#receive(client, String(data));

@@ -64,7 +64,10 @@ export const controlVerbs: readonly ControlVerb[] = [
     ({ ports }, { back }) =>
       each(ports, (port) => {
         const given: Back = back ? toBack(back) : {};
-        return port.perform('up', asJson(back ?? {}), (stage) => stage.peer.arrive(given, stage.starting));
+        // A peer that dials never gives up by itself; stop ends the wait, and it dials on.
+        return port.perform('up', asJson(back ?? {}), (stage) =>
+          stage.orStopped(stage.peer.arrive(given, stage.starting)),
+        );
       }),
   ),
   verb(

@@ -281,3 +281,37 @@ it(
   },
   DEADLINE_MS,
 );
+
+describe('a drill whose QEMU has not come', () => {
+  it('goes on whatever HTTP asks for, and lets nobody keep it from its end who is refused', async () => {
+    const live = await drill({ sockets: [join(folder(), 'vhu.sock')] });
+    const server = await served(live);
+    const { host, port } = new URL(server.address);
+    const open = [`GET // HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 'upgrade'].map((text) => {
+      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+      const upgrade = `GET /control HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+      socket.write(text === 'upgrade' ? upgrade : text);
+      return socket;
+    });
+    const [path, refused] = await Promise.all(open.map(async (socket) => String((await once(socket, 'data'))[0])));
+    expect(path).toContain(' 404 ');
+    expect(refused).toContain(' 401 ');
+    await server.close();
+    for (const socket of open) socket.destroy();
+  });
+
+  it('has no report yet, and still finds out who comes', async () => {
+    const live = await drill({ sockets: [join(folder(), 'vhu.sock')] });
+    await expect(live.interim()).rejects.toMatchObject({ code: 'ERR_STEP' });
+    expect(live.ports[0]!.identified).toBe(false);
+  });
+
+  it('is waited for until stop', async () => {
+    const live = await drill({ role: 'server', sockets: [join(folder(), 'vhu.sock')] });
+    const up = live.perform('up');
+    const refused = expect(up).rejects.toMatchObject({ code: 'ERR_STEP' });
+    await live.perform('stop');
+    await refused;
+    expect(live.ports[0]!.busy).toBeUndefined();
+  });
+});
