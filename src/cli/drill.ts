@@ -1,4 +1,5 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { registry } from '../contract/index.js';
@@ -178,7 +179,13 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
       await new HtmlReporter(registry).onEnd(await drill.interim(), out);
       return join(out, 'report.html');
     };
-    server = await ControlServer.begin({ drill, listen, tester: `${tester.name} ${tester.version}`, report });
+    server = await ControlServer.begin({
+      drill,
+      listen,
+      hosts: hostsOf(listen),
+      tester: `${tester.name} ${tester.version}`,
+      report,
+    });
     writeFileSync(control, `${JSON.stringify({ address: server.address, token: server.token, pid: process.pid })}\n`, {
       mode: 0o600,
     });
@@ -213,6 +220,16 @@ function listenOf(given: string, expose: boolean): Listen {
   if (!LOOPBACK.test(host) && !expose)
     throw new UsageError('ERR_USAGE', `${host} is reached from other machines`, 'add --expose if that is meant');
   return { host, port: Number(port) };
+}
+
+/** The names of this machine, where it listens on all its addresses. */
+function hostsOf(listen: Listen): string[] {
+  if ('path' in listen || !/^(0\.0\.0\.0|::)$/.test(listen.host)) return [];
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return [
+    hostname().toLowerCase(),
+    ...addresses.map(({ address, family }) => (family === 'IPv6' ? `[${address}]` : address)),
+  ];
 }
 
 async function spawnOf(io: Io, argv: DrillArguments) {

@@ -116,6 +116,8 @@ export class Drill {
   #qemu: QemuProcess | undefined;
   #workspace: Workspace | undefined;
   #how = 'no monitor';
+  /** Ports whose QEMU was found. */
+  readonly #describing = new Set<Port>();
   #version: string | undefined;
   #binary: string | undefined;
   #troubles = 0;
@@ -474,6 +476,7 @@ export class Drill {
             `${port.socket} has role ${about.role} on the command line of process ${found.pid}, not ${port.role}`,
           ),
         );
+      this.#describing.add(port);
       void this.#describe(port, found.pid, found.argv, about);
     }
   }
@@ -540,7 +543,11 @@ export class Drill {
     // Who dials is QEMU itself; who made a listening socket may have been somebody else, who handed it on.
     if (event.type === 'session.open' && !this.#o.spawn && !port.identified)
       // After all have heard of the session itself.
-      queueMicrotask(() => this.#find(event.pid));
+      queueMicrotask(() => {
+        this.#find(event.pid);
+        // Nobody of whom more could be known (another's process, of a container, by a descriptor of libvirt's): it is judged as it is.
+        if (!this.#describing.has(port)) port.identify({});
+      });
   }
 
   async #ask(execute: string, args: Json | undefined): Promise<Json | undefined> {

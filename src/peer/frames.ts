@@ -1,3 +1,4 @@
+import { VirtioError } from '../virtio/index.js';
 import { deliver, popOrAsk, type Traffic } from './traffic.js';
 import { headerLength, type Vring } from './vring.js';
 
@@ -50,6 +51,9 @@ export class FrameTraffic implements Traffic {
     const header = headerLength(features);
     const frames: Buffer[] = [];
     for (let chain = popOrAsk(queue); chain; chain = popOrAsk(queue)) {
+      // Nothing is given back meanwhile: more than the ring holds is a driver that overruns it, and there might be no end of it.
+      if (frames.length >= ring.size)
+        throw new VirtioError('ERR_AVAIL_JUMP', `more than ${ring.size} chains at once`, 'the driver overran its ring');
       frames.push(queue.readOut(chain));
       queue.push(chain, 0);
     }

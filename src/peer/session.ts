@@ -175,7 +175,8 @@ export class Session {
     if (!this.#frozen || this.#closed) throw new PeerError('ERR_NOTHING_HELD', 'the peer is not frozen');
     this.#frozen = false;
     this.#o.recorder.record({ type: 'peer.resumed', session: this.number });
-    this.#socket.onReadable(() => this.#readable());
+    // A fault may have silenced it meanwhile.
+    if (!this.#stalled) this.#socket.onReadable(() => this.#readable());
     for (const ring of this.runningRings) this.pump(ring);
   }
 
