@@ -6,12 +6,12 @@ import { registry } from '../contract/index.js';
 import {
   CONTROL,
   ControlServer,
+  commandOf,
   Drill,
   DrillError,
   judgeInThread,
   type Listen,
   libvirtXml,
-  parametersOf,
   qemuArguments,
   storeRecord,
   Terminal,
@@ -283,9 +283,8 @@ function watch(io: Io, drill: Drill, plain: boolean): () => void {
 /** Verbs from stdin: `restart away=2s`, `note text=hello`. Its end is none of the drill's. */
 function obey(io: Io, drill: Drill): void {
   io.onLine?.((line) => {
-    const [verb = '', ...words] = line.trim().split(/\s+/);
+    const { verb, port, params } = commandOf(line);
     if (verb === '') return;
-    const { port, params } = parametersOf(words);
     drill.perform(verb, params, port).then(
       (result) =>
         io.stdout.write(`${JSON.stringify({ ok: true, verb, ...(result === undefined ? {} : { result }) })}\n`),

@@ -3,7 +3,7 @@ export { CONTROL, ControlClient, type ControlFile, findControl, readControl, typ
 export { Drill, type DrillOptions, judgeFile, type Spawn } from './drill.js';
 export { DrillError, type DrillErrorCode } from './error.js';
 export { judgeInThread } from './judge-thread.js';
-export { parametersOf } from './parameters.js';
+export { commandOf, parametersOf } from './parameters.js';
 export { storeRecord } from './record.js';
 export { renderScreen, type ScreenView } from './screen.js';
 export { type ControlOptions, ControlServer, type Listen, PROTOCOL } from './server.js';

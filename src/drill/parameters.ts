@@ -19,3 +19,10 @@ export function parametersOf(words: readonly string[]): { port?: string; params?
   const params = entries.length > 0 ? Object.fromEntries(entries) : whole;
   return { ...(port !== undefined && { port }), ...(params !== undefined && { params }) };
 }
+
+/** A line that was typed: `restart away=2s port=p0`. A note's text is all that follows, blanks and all. */
+export function commandOf(line: string): { verb: string; port?: string; params?: unknown } {
+  const [verb = '', ...words] = line.trim().split(/\s+/);
+  const text = /^note\s+text=(.*)$/.exec(line.trim())?.[1];
+  return { verb, ...(text === undefined ? parametersOf(words) : { params: { text } }) };
+}

@@ -1,6 +1,6 @@
 import type { Paint } from '../report/index.js';
 import { ControlClient, type ControlFile } from './client.js';
-import { parametersOf } from './parameters.js';
+import { commandOf } from './parameters.js';
 import { renderScreen } from './screen.js';
 import type { DrillState } from './view.js';
 
@@ -104,11 +104,8 @@ export class Terminal {
   }
 
   async #send(line: string): Promise<void> {
-    const [verb = '', ...words] = line.trim().split(/\s+/);
-    // A note is one text, blanks and all.
-    const note = /^note text=(.*)$/.exec(line.trim())?.[1];
-    const { port = verb === 'end' ? undefined : this.#port, params } =
-      note === undefined ? parametersOf(words) : { params: { text: note } };
+    const { verb, port: named, params } = commandOf(line);
+    const port = named ?? (verb === 'end' ? undefined : this.#port);
     this.#said = `${line} …`;
     this.#draw();
     try {
