@@ -2,7 +2,7 @@ import { mkdirSync, readlinkSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Variant } from '../cases/index.js';
-import { CONTRACT_VERSION, judgeAll, outages, registry, stalls } from '../contract/index.js';
+import { CONTRACT_VERSION, judgeAll, registry } from '../contract/index.js';
 import { type GuestFiles, guestAppend, guestInitramfs, recordGuest } from '../guest/index.js';
 import { FdSocket, host, OsError } from '../os/index.js';
 import type { Profile } from '../peer/index.js';
@@ -25,7 +25,7 @@ import {
   Workspace,
 } from '../qemu/index.js';
 import {
-  decide,
+  assess,
   excerpt,
   exitCode,
   fileName,
@@ -496,7 +496,6 @@ export class Drill {
       argv,
       ...(this.#version !== undefined && { version: this.#version }),
       ...(about && {
-        chardev: about.chardev,
         queuePairs: about.netdev?.queuePairs ?? 1,
         reconnectMs: about.reconnectMs,
         machine: about.machine ?? 'unknown',
@@ -608,8 +607,7 @@ export class Drill {
   async #result(port: Port, place: number): Promise<VariantResult> {
     const file = join(TIMELINES, `${fileName(port.variant.id)}.jsonl`);
     const timeline = await readTimeline(join(this.#o.out, file));
-    const requirements = judgeAll(timeline);
-    const outcome = decide(timeline, requirements);
+    const assessed = assess(timeline);
     return {
       place,
       variant: port.variant.id,
@@ -618,13 +616,10 @@ export class Drill {
       role: port.role,
       machine: timeline.context.machine,
       profile: timeline.context.profile,
-      ...outcome,
-      requirements,
-      outages: outages(timeline),
-      stalls: stalls(timeline),
+      ...assessed,
       durationMs: timeline.end,
       timeline: file,
-      excerpt: excerpt(timeline, requirements, outcome),
+      excerpt: excerpt(timeline, assessed.requirements, assessed),
       reproduce: this.#o.command,
     };
   }

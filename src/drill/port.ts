@@ -26,7 +26,6 @@ import { RestartLog } from './restart-log.js';
 export interface Identity {
   version: string;
   argv: string[];
-  chardev: string;
   queuePairs: number;
   reconnectMs: Ms;
   machine: string;
@@ -73,7 +72,6 @@ export class Port {
   readonly capture: Capture | undefined;
   readonly variant: Variant;
   readonly #o: PortOptions;
-  readonly #head: RunBegin;
   readonly #station: SwitchPort;
   #stage: LiveStage | undefined;
   #identified = false;
@@ -109,7 +107,7 @@ export class Port {
     this.variant = variantOf(name, role, driver);
     this.tracker = new PortTracker({ port: name, role, socket, profile: profile.name });
     this.recorder.listen((event) => this.#took(event));
-    this.#head = {
+    this.recorder.record({
       type: 'run.begin',
       schema: 1,
       variant: this.variant.id,
@@ -125,9 +123,8 @@ export class Port {
       qemu: { version: '0.0.0', argv: [] },
       tester: options.tester,
       startedAt: options.startedAt.toISOString(),
-    };
-    this.recorder.record(this.#head);
-    const traffic = new FrameTraffic((frame, session) => this.#fromGuest(frame, session));
+    });
+    const traffic = new FrameTraffic((frame) => this.#fromGuest(frame));
     this.peer = new Peer({ role, path: socket, profile, recorder: this.recorder }, traffic);
     this.#station = options.network.connect(name, (frame) => this.#toGuest(frame));
   }
@@ -254,7 +251,7 @@ export class Port {
     else this.#early.push(event);
   }
 
-  #fromGuest({ bytes, checksum, oversized }: GuestFrame, _session: number): void {
+  #fromGuest({ bytes, checksum, oversized }: GuestFrame): void {
     if (checksum) completeChecksum(bytes, checksum.start, checksum.offset);
     this.capture?.frame('inbound', bytes, this.recorder.now());
     // No segmentation is offered by a switch like this one; who sends such frames all the same is not served.

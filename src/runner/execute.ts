@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import type { ContractLevel } from '../contract/index.js';
-import { judgeAll, outages, stalls } from '../contract/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { type AccelChoice, QemuError, type QemuFacts } from '../qemu/index.js';
 import { Recorder, writeTimeline } from '../timeline/index.js';
 import { cutPoints } from './discover.js';
 import type { VariantResult } from './result.js';
 import { VariantStage } from './stage.js';
-import { decide, excerpt } from './verdict.js';
+import { assess, excerpt } from './verdict.js';
 
 /** Folder of the timelines in the output folder. */
 export const TIMELINES = 'timelines';
@@ -96,18 +95,14 @@ export async function execute({ variant, name, place }: Job, environment: Enviro
     await dir.remove();
   }
   const timeline = recorder.timeline();
-  const requirements = judgeAll(timeline);
-  const outcome = decide(timeline, requirements, environment.level);
+  const assessed = assess(timeline, environment.level);
   const file = join(TIMELINES, `${name}.jsonl`);
   const result: VariantResult = {
     ...base,
-    ...outcome,
-    requirements,
-    outages: outages(timeline),
-    stalls: stalls(timeline),
+    ...assessed,
     durationMs: timeline.end,
     timeline: file,
-    excerpt: excerpt(timeline, requirements, outcome, environment.level),
+    excerpt: excerpt(timeline, assessed.requirements, assessed, environment.level),
   };
   const { discovery } = variant;
   const store = () => writeTimeline(join(environment.out, file), timeline.events);

@@ -18,4 +18,4 @@ export { defaultJobs, exitCode, fileName, isExpected, RunOptionError, type RunOp
 export { DURATIONS, type Durations, recordedDurations, type Shard, shardOf } from './shard.js';
 export { RESULTS, readRun, type StoredRun, StoredRunError, timelineOf } from './stored-run.js';
 export { type UpdatedFile, updateExpectations } from './update-expected.js';
-export { breaks, decide, excerpt } from './verdict.js';
+export { assess, breaks, excerpt } from './verdict.js';

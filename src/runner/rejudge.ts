@@ -1,8 +1,7 @@
-import { judgeAll, outages, stalls } from '../contract/index.js';
 import { pool } from './pool.js';
 import type { RunResult, VariantResult } from './result.js';
 import { type StoredRun, timelineOf } from './stored-run.js';
-import { decide } from './verdict.js';
+import { assess } from './verdict.js';
 
 /** Reading and judging take turns; more at a time would only hold more timelines in memory. */
 const AT_A_TIME = 4;
@@ -27,13 +26,6 @@ async function again(
   level: RunResult['selection']['level'],
 ): Promise<VariantResult> {
   const timeline = await timelineOf(run, old);
-  const requirements = judgeAll(timeline);
   const { kind: _kind, reason: _reason, expectation: _expectation, ...rest } = old;
-  return {
-    ...rest,
-    ...decide(timeline, requirements, level),
-    requirements,
-    outages: outages(timeline),
-    stalls: stalls(timeline),
-  };
+  return { ...rest, ...assess(timeline, level) };
 }

@@ -1,4 +1,12 @@
-import { type ContractLevel, judgeAll, levels, type Requirement, registry } from '../contract/index.js';
+import {
+  type ContractLevel,
+  judgeAll,
+  levels,
+  outages,
+  type Requirement,
+  registry,
+  stalls,
+} from '../contract/index.js';
 import { type Event, Timeline } from '../timeline/index.js';
 import type { FailKind, RequirementResult, Verdict } from './result.js';
 
@@ -48,6 +56,17 @@ export function decide(timeline: Timeline, results: readonly RequirementResult[]
     return { verdict: 'inconclusive', reason };
   }
   return { verdict: 'pass' };
+}
+
+/** What a timeline comes to by the contract of today: the fields of a VariantResult that it alone decides. */
+export function assess(timeline: Timeline, level?: ContractLevel) {
+  const requirements = judgeAll(timeline);
+  return {
+    ...decide(timeline, requirements, level),
+    requirements,
+    outages: outages(timeline),
+    stalls: stalls(timeline),
+  };
 }
 
 const failed = ({ kind, requirement, judgement }: RequirementResult & { kind: FailKind }): Outcome => ({
