@@ -186,6 +186,7 @@ export class ControlServer {
     this.#timers.push(
       setInterval(() => this.#sendEvents(), EVENTS_MS),
       setInterval(() => {
+        if (this.#clients.size === 0) return;
         // While QMP is silent time is all that changes.
         const state = drill.state();
         if (!this.#changed && state.vm.silentForMs === undefined) return;
