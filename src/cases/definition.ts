@@ -18,10 +18,17 @@ const referencePattern = /^(contract:[RTM]\d+|defect:[A-Za-z0-9-]+|qemu:\S+|spec
 /** What a case can ask of the QEMU binary beyond its roles and machines: an option, or a version; see needs.ts. */
 const need = z.union([z.enum(['reconnect-ms']), z.string().regex(/^qemu-\d+\.\d+$/, 'a version such as qemu-7.2')]);
 
-/** Which runs a variant is part of, smallest first; each has all of those before it. */
-export const selections = ['quick', 'standard', 'full'] as const;
+/**
+ * Which runs a variant is part of, smallest first; each has all of those before it. But for `guest`: that is what boots a guest
+ * of its own, which is in no other than full.
+ */
+export const selections = ['quick', 'standard', 'full', 'guest'] as const;
 export type Selection = (typeof selections)[number];
 export const isSelection = (word: string): word is Selection => (selections as readonly string[]).includes(word);
+
+/** What drives the device: nobody, the tester as Linux does, or a Linux itself. */
+export const drivers = ['none', 'linux', 'guest'] as const;
+export type DriverChoice = (typeof drivers)[number];
 
 /** The values of a matrix key that only a dry run can tell. */
 export const DISCOVERED = 'discovered';
@@ -96,7 +103,7 @@ export const head = z.strictObject({
     .prefault({})
     .describe(
       'Which combinations the smaller selections have; each names some matrix keys (or role, or machine; else that is q35) ' +
-        'with a value, in which * stands for anything. full has everything',
+        'with a value, in which * stands for anything. full has everything; what has a guest of its own is in no smaller one',
     ),
 });
 
@@ -132,7 +139,7 @@ export const setting = z.strictObject({
       reconnect: duration.default(1000).describe('Reconnect interval (client); 0 = never'),
       queues: z.int().min(1).max(8).default(1).describe('Queue pairs'),
       ring: z.enum(ringLayouts).default('split').describe('Layout of the rings that the device offers'),
-      memory: size.prefault('64M').describe('Guest RAM'),
+      memory: size.optional().describe('Guest RAM; 64M, or 128M for a guest of its own'),
       mtu: z.int().min(68).max(65_535).optional().describe('MTU that the device tells the guest, and the back-end'),
       chardev: z
         .array(
@@ -157,7 +164,12 @@ export const setting = z.strictObject({
         ),
     })
     .prefault({}),
-  driver: z.enum(['none', 'linux']).describe('Guest driver; with none, the steps for drivers and traffic do nothing'),
+  driver: z
+    .enum(drivers)
+    .describe(
+      'Guest driver; with none, the steps for drivers and traffic do nothing. guest: a Linux that boots, pings the back-end, and ' +
+        'has a driver of its own',
+    ),
 });
 export type Setting = z.output<typeof setting>;
 

@@ -45,7 +45,8 @@ function variantOf(definition: Case, role: Role, machine: MachineType, point: Po
     reconnectMs: role === 'server' ? 0 : (given(point) ?? reconnectMs),
     needs: [...new Set([...definition.needs, ...(fine ? ['reconnect-ms'] : [])])],
     params: { ...params },
-    selection: selectionOf(definition, { ...params, role, machine }, discovery?.key),
+    selection:
+      point.driver === 'guest' ? 'guest' : selectionOf(definition, { ...params, role, machine }, discovery?.key),
     ...rest,
     ...(discovery && {
       discovery: {
@@ -79,6 +80,8 @@ function selectionOf({ selections: parts, machines }: Case, point: Assignment, o
 
 /** Whether a selection has a variant. */
 export function includes(selection: Selection, variant: Pick<Variant, 'selection'>): boolean {
+  if (selection === 'full' || selection === 'guest' || variant.selection === 'guest')
+    return selection === 'full' || selection === variant.selection;
   return selections.indexOf(variant.selection) <= selections.indexOf(selection);
 }
 

@@ -281,6 +281,8 @@ function conditions(steps: unknown): string[] {
   return [...own, ...Object.values(steps).flatMap(conditions)];
 }
 
+const MIB = 1 << 20;
+
 function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params' | 'steps' | 'minimumMs'> {
   const { queues, ring, reconnect, memory, mtu, chardev, extras } = qemu;
   return {
@@ -289,7 +291,7 @@ function pointOf({ start, profile, qemu, driver }: Setting): Omit<Point, 'params
     queuePairs: queues,
     ring,
     reconnectMs: reconnect,
-    memory,
+    memory: memory ?? (driver === 'guest' ? 128 : 64) * MIB,
     ...(mtu !== undefined && { mtu }),
     ...(chardev !== undefined && { chardev }),
     ...(extras.length > 0 && { extras }),

@@ -46,7 +46,7 @@ export interface Stage {
 
   /** Waits for QMP: QEMU's start-up is over. @throws StepTimeout, QemuGone */
   qmpReady(): Promise<void>;
-  /** Waits for QMP; then, where the variant has a driver, starts it unless it runs. @throws StepTimeout, QemuGone */
+  /** Waits for QMP; then, where the variant has a driver, starts it unless it runs, or waits for the guest that has it. @throws StepTimeout, QemuGone */
   bringUp(): Promise<void>;
   /** Whether the current session's init handshake is through: owner set and every ring's call fd received. */
   handshakeDone(): boolean;
@@ -59,7 +59,7 @@ export interface Stage {
   /** Reads now everything that is otherwise sampled at intervals: heartbeat, chardev, descriptors, socket path. */
   sample(): Promise<void>;
 
-  /** Sends packets both ways; see the verb `traffic`. */
+  /** Sends packets both ways, or waits for as many pings of a guest of its own; see the verb `traffic`. */
   traffic(burst: Burst): Promise<void>;
   /** Starts the guest driver, anew where it runs. */
   startDriver(choice?: StartChoice): Promise<void>;

@@ -1,7 +1,7 @@
 import type { MachineExtra, MachineType } from '../qemu/index.js';
 import type { Json, Ms, Role } from '../timeline/index.js';
 import type { RingLayout } from '../virtio/index.js';
-import type { Selection } from './definition.js';
+import type { DriverChoice, Selection } from './definition.js';
 import type { Scalar } from './placeholder.js';
 
 /** One step, ready to run: `params` is what the verb's schema made of the file's value. */
@@ -20,7 +20,7 @@ export interface Discovery<T> {
 /** One combination of the matrix. */
 export interface Point {
   params: Readonly<Record<string, Scalar>>;
-  driver: 'none' | 'linux';
+  driver: DriverChoice;
   queuePairs: number;
   /** Layout of the rings that the device offers. */
   ring: RingLayout;
@@ -55,7 +55,7 @@ export interface Case {
   file: string;
   points: readonly Point[];
   exclude: readonly Readonly<Record<string, Scalar>>[];
-  selections: Readonly<Record<Exclude<Selection, 'full'>, readonly Readonly<Record<string, Scalar>>[]>>;
+  selections: Readonly<Record<'quick' | 'standard', readonly Readonly<Record<string, Scalar>>[]>>;
 }
 
 /** One run of a case: one role, one machine, one combination of the matrix. */
@@ -69,7 +69,7 @@ export interface Variant {
   references: readonly string[];
   role: Role;
   machine: MachineType;
-  driver: 'none' | 'linux';
+  driver: DriverChoice;
   queuePairs: number;
   /** Layout of the rings that the device offers. */
   ring: RingLayout;

@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
@@ -16,11 +16,11 @@ import {
   storeRecord,
   Terminal,
 } from '../drill/index.js';
-import { guestFiles } from '../guest/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { accelChoices, findQemu, machineTypes, probe } from '../qemu/index.js';
 import { describeEvent, HtmlReporter, paint, renderSummary, wantsColour } from '../report/index.js';
 import { allVariants, readCatalogue } from './catalogue.js';
+import { demandGuest } from './guest.js';
 import type { Context, Io } from './io.js';
 import { casesOption, choice, outOption, qemuOption, text, withSettings } from './options.js';
 import { makeOut } from './out.js';
@@ -235,18 +235,8 @@ function hostsOf(listen: Listen): string[] {
 async function spawnOf(io: Io, argv: DrillArguments) {
   const facts = await probe(await findQemu(argv.qemu));
   const { machine, accel } = argv;
-  const guest = argv.guest === undefined ? undefined : guestFiles(guestFolder(io, argv.guest));
+  const guest = argv.guest === undefined ? undefined : demandGuest(io, argv.guest);
   return { facts, machine, accel, queuePairs: 1, reconnectMs: 1000, ...(guest && { guest }) };
-}
-
-/** @throws UsageError when there is none */
-function guestFolder(io: Io, given: string): string {
-  const cache =
-    io.env.VHOST_RECONNECT_CACHE ??
-    join(io.env.XDG_CACHE_HOME ?? join(io.env.HOME ?? '/', '.cache'), 'vhost-reconnect');
-  const folder = given !== '' ? resolve(io.cwd, given) : (io.env.VHOST_RECONNECT_GUEST ?? join(cache, 'guest'));
-  if (existsSync(join(folder, 'vmlinuz'))) return folder;
-  throw new UsageError('ERR_USAGE', `there is no guest in ${folder}`, 'make guest fetches one');
 }
 
 /** What to do now. */

@@ -101,7 +101,8 @@ export const selectionOptions = <T>(argv: Argv<T>) =>
       })
       .option('selection', {
         ...choice('selection', selections),
-        describe: 'How much of the catalogue: each has all of the one before [quick; full where selectors are given]',
+        describe:
+          'How much of the catalogue: each has all of the one before, but guest, what boots a Linux [quick; full where selectors are given]',
       }),
   );
 

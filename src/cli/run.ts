@@ -8,6 +8,7 @@ import { packingOf, writeBundle } from '../report/index.js';
 import { defaultJobs, isExpected, type RunResult, readRun, run } from '../runner/index.js';
 import { allVariants, isWanted, readCatalogue, selectVariants, type Wish, wishOf } from './catalogue.js';
 import { fileToUpdate, readExpectations, updateFile } from './expected.js';
+import { findGuest, NO_GUEST_HINT } from './guest.js';
 import { type Context, EXIT, type Io } from './io.js';
 import { type LogLevel, logReporter, openLog } from './log.js';
 import { runOptions, selectionOptions, withSettings } from './options.js';
@@ -79,7 +80,8 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
   try {
     const facts = await probe(path);
     log.info({ qemu: facts.path, version: facts.versionText, selected: variants.length }, 'QEMU probed');
-    const plan = planFor(variants, facts);
+    const guest = variants.some(({ driver }) => driver === 'guest') ? findGuest(io) : undefined;
+    const plan = planFor(variants, facts, guest !== undefined);
     const update = argv.updateExpected ? await fileToUpdate(io, argv.expected) : undefined;
     const expectations =
       update && update.text === undefined ? undefined : await readExpectations(io, argv.expected, facts, cases);
@@ -94,6 +96,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
       ...plan,
       wanted: (variant) => isWanted(variant, wish),
       facts,
+      ...(guest && { guest }),
       expectations,
       profile,
       accel,
@@ -165,8 +168,10 @@ function command(words: readonly string[]): string {
   return [tester.name, ...words].map(quote).join(' ');
 }
 
-function planFor(selected: readonly Variant[], facts: QemuFacts) {
-  const judged = selected.map((variant) => ({ variant, reason: missing(variant, facts) }));
+function planFor(selected: readonly Variant[], facts: QemuFacts, hasGuest: boolean) {
+  const guestless = (variant: Variant) =>
+    variant.driver === 'guest' && !hasGuest ? `there is no guest to boot: ${NO_GUEST_HINT}` : undefined;
+  const judged = selected.map((variant) => ({ variant, reason: missing(variant, facts) ?? guestless(variant) }));
   const variants = judged.filter(({ reason }) => reason === undefined).map(({ variant }) => variant);
   const skipped = judged.flatMap(({ variant, reason }) => (reason === undefined ? [] : [{ variant, reason }]));
   if (variants.length === 0)

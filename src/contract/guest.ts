@@ -1,5 +1,6 @@
 import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { flagIn } from './body.js';
+import { unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { removals } from './removal.js';
 import type { Requirement } from './requirement.js';
@@ -19,7 +20,17 @@ const LINK_UP_MS = 2000;
 /** The guest may see a change before the tester recorded what caused it: the end of a stream, the last message. */
 const NOTICE_MS = 250;
 
-type Link = EventOf<'driver.link'>;
+/** What the guest saw of its link: its driver, or one that the tester does not drive, which tells of the first of its devices. */
+type Link = EventOf<'driver.link'> | EventOf<'guest.carrier'>;
+
+const linksOf = perTimeline((t: Timeline): readonly Link[] => {
+  const carriers = t.all('guest.carrier');
+  return unseenGuest(t) ? carriers.filter(({ nic }) => nic === carriers[0]!.nic) : t.all('driver.link');
+});
+
+const firstLink = (t: Timeline, test: (link: Link) => boolean, after = -1): Link | undefined =>
+  linksOf(t).find((link) => link.seq > after && test(link));
+const lastLink = (t: Timeline, before: number): Link | undefined => linksOf(t).findLast(({ seq }) => seq < before);
 
 /** The handshake that followed a loss: QEMU raises the link when it is complete. */
 function nextHandshake(t: Timeline, loss: Loss): EventOf<'wire.recv'> | undefined {
@@ -42,9 +53,9 @@ function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
   const raised = nextHandshake(t, loss);
   const until = Math.min(raised?.t ?? Infinity, horizon(t).t);
   // Down already: an earlier loss, with both changes after it too close together to be seen.
-  const before = t.last('driver.link', () => true, loss.close.seq);
+  const before = lastLink(t, loss.close.seq);
   if (before && !before.up) return { down: before, breaks: [] };
-  const down = t.first('driver.link', (e) => !e.up && e.t <= until, loss.close.seq);
+  const down = firstLink(t, (e) => !e.up && e.t <= until, loss.close.seq);
   const wait = unowed(t, loss.close.t, Math.min(until, down?.t ?? Infinity));
   if (wait <= LINK_MS) return { ...(down ? { down } : {}), breaks: [] };
   const what = down ? `went down only ${ms(wait)} after` : `was still up ${ms(wait)} after`;
@@ -70,11 +81,11 @@ function missedUps(t: Timeline): Break[] {
   return servedSessions(t).flatMap((view) => {
     const running = allRunning(t, view);
     if (!running) return [];
-    const look = t.last('driver.link', () => true, running.seq) ?? t.first('driver.link');
+    const look = lastLink(t, running.seq) ?? linksOf(t)[0];
     const reset = t.first('driver.reset', () => true, running.seq);
     const lowered = loweredAfter(t, running.seq);
     if (!look || look.up || look.seq > Math.min(reset?.seq ?? Infinity, view.toSeq)) return [];
-    const up = t.first('driver.link', (e) => e.up, running.seq);
+    const up = firstLink(t, (e) => e.up, running.seq);
     const until = Math.min(up?.t ?? Infinity, reset?.t ?? Infinity, lowered, view.to, horizon(t).t);
     const wait = until <= running.t ? 0 : unowed(t, running.t, until);
     if (wait <= LINK_UP_MS) return [];
@@ -134,6 +145,9 @@ function unexplained(
   return index < 0 ? [] : [{ link: ways[index]!, nth: index + 1 }];
 }
 
+const restarted = (t: Timeline): boolean =>
+  t.all('guest.ready').length > 1 || t.first('qmp.command', ({ execute }) => execute === 'system_reset') !== undefined;
+
 export const R31: Requirement = {
   id: 'R31',
   title: 'The guest sees the link go down and up',
@@ -143,9 +157,10 @@ export const R31: Requirement = {
   sources: ['qemu:net/vhost-user.c#chr_closed_bh', 'qemu:net/net.c#qmp_set_link'],
   allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show. Where set_link is used, only that it is up with running rings.`,
   judge(t) {
-    const links = t.all('driver.link');
+    const links = linksOf(t);
     const first = links[0];
-    if (!first) return notApplicable('no driver looked at the link');
+    if (!first) return notApplicable('no driver told of its link');
+    if (unseenGuest(t) && restarted(t)) return notApplicable('the guest started anew, and its carrier with it');
     if (t.first('qmp.command', setsLink)) {
       // QEMU raises a link for a peer that returns even if it was lowered by command, and does not ask who is there for one
       // that is raised by command: only that it is up with running rings is left to judge.

@@ -16,6 +16,10 @@ export interface Outage {
   /** From the last packet seen before to the first packet seen after, per direction; undefined when none came. */
   txMs?: Ms;
   rxMs?: Ms;
+  /** From the last answered ping of a guest before to the first one after all rings ran again; undefined when none came. */
+  pingMs?: Ms;
+  /** Pings in between that had no answer. */
+  pingsLost?: number;
   /** TX packets that QEMU itself completed while no peer was there. */
   completedByQemu: number;
 }
@@ -39,6 +43,16 @@ function silence(t: Timeline, dir: 'tx' | 'rx', loss: Loss): Ms | undefined {
   const last = old.at(-1);
   const first = fresh[0];
   return last && first ? Math.max(0, first.t - last.t) : undefined;
+}
+
+/** What a guest that pings had of a loss, once its rings ran again: between two answers there is none. */
+function pinging(t: Timeline, running: { t: Ms }): Pick<Outage, 'pingMs' | 'pingsLost'> {
+  const pings = t.all('guest.ping');
+  const at = pings.findIndex((ping) => ping.t > running.t);
+  const [before, after] = [pings[at - 1], pings[at]];
+  if (!before || !after) return {};
+  const sameRun = before.nic === after.nic && before.epoch === after.epoch;
+  return { pingMs: after.t - before.t, ...(sameRun && { pingsLost: Math.max(0, after.number - before.number - 1) }) };
 }
 
 /** The losses of a run as interruptions, in order. */
@@ -67,6 +81,7 @@ export function outages(t: Timeline): Outage[] {
       ...(running && backAt !== undefined ? { restartMs: Math.max(0, running.t - backAt) } : {}),
       ...(txMs === undefined ? {} : { txMs }),
       ...(rxMs === undefined ? {} : { rxMs }),
+      ...(running && pinging(t, running)),
       completedByQemu: seqs.get(view.session) ?? 0,
     };
   });

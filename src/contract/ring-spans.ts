@@ -101,7 +101,11 @@ export function guestRings(t: Timeline, view: SessionView): number[] {
   const before = servedSessions(t).findLast(
     ({ toSeq, session }) => session !== view.session && toSeq <= view.open.seq && spansIn(t, session).length > 0,
   );
-  if (!before) return [];
+  return before ? lastingRings(t, before) : [];
+}
+
+/** The rings that ran until a session ended, and that no message of QEMU's stopped. */
+function lastingRings(t: Timeline, before: SessionView): number[] {
   const last = before.received.at(-1);
   // What the last message stopped did not run to the end either.
   const stops =
@@ -138,6 +142,7 @@ function latest(spans: readonly RingSpan[]): { t: number; seq: number } | undefi
 
 /** Whether all rings of the driver ran until the session ended: they stopped with it, not by a message. */
 export function ranToTheEnd(t: Timeline, view: SessionView): boolean {
+  if (unseenGuest(t)) return lastingRings(t, view).length > 0;
   const period = driverPeriods(t).findLast(({ ready }) => ready !== undefined && ready.seq < view.toSeq);
   if (!period?.ready || period.toSeq < view.toSeq) return false;
   const last = view.received.at(-1);

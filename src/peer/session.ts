@@ -318,6 +318,11 @@ export class Session {
     this.#socket.pauseReading();
   }
 
+  /** Ends stopReading(). */
+  readOn(): void {
+    if (!this.#closed && !this.#stalled && !this.#frozen) this.#socket.onReadable(() => this.#readable());
+  }
+
   /** Ends the session from the peer's side. `abort` is meant after stopReading and records how much stayed unread. */
   leave(how: Leave): void {
     if (this.#closed) return;

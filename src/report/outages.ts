@@ -10,6 +10,7 @@ const ofOutages: readonly Figure<Outage>[] = [
   ['return to rings running', (outage) => outage.restartMs],
   ['no packet to the back-end (tx)', (outage) => outage.txMs],
   ['no packet to the guest (rx)', (outage) => outage.rxMs],
+  ['no answered ping of the guest', (outage) => outage.pingMs],
 ];
 
 const ofStalls: readonly Figure<Stall>[] = [

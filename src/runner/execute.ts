@@ -6,7 +6,7 @@ import { type AccelChoice, QemuError, type QemuFacts } from '../qemu/index.js';
 import { Recorder, writeTimeline } from '../timeline/index.js';
 import { cutPoints } from './discover.js';
 import type { VariantResult } from './result.js';
-import { VariantStage } from './stage.js';
+import { type GuestImage, VariantStage } from './stage.js';
 import { assess, excerpt } from './verdict.js';
 
 /** Folder of the timelines in the output folder. */
@@ -19,6 +19,8 @@ export interface Environment {
   profile: string;
   accel: AccelChoice;
   biosPath: string;
+  /** Where a variant has a guest of its own. */
+  guest?: GuestImage;
   /** Makes a private directory; gone when the run ends, however it ends. */
   makeDir(): Promise<{ path: string; remove(): Promise<void> }>;
   /** The run's output folder, with TIMELINES in it. */
@@ -80,6 +82,7 @@ export async function execute({ variant, name, place }: Job, environment: Enviro
       accel: environment.accel,
       dir: dir.path,
       biosPath: environment.biosPath,
+      ...(environment.guest && { guest: environment.guest }),
       testerVersion: environment.testerVersion,
       signal: environment.signal,
     });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type MigrationChoice, QemuGone, StepFailed, StepTimeout } from '../cases/index.js';
 import { MigrationSink } from '../migration/index.js';
-import { type Peer, WrittenPages } from '../peer/index.js';
+import { type Peer, type Traffic, WrittenPages } from '../peer/index.js';
 import { QemuError, QmpError } from '../qemu/index.js';
 import type { EventOf, Hex, Json, Recorder } from '../timeline/index.js';
 
@@ -36,7 +36,7 @@ export interface MigrationOptions {
   number: number;
   choice: MigrationChoice;
   recorder: Recorder;
-  peer: Peer;
+  peer: Peer<Traffic>;
   /** The variant's private directory. */
   dir: string;
   /** Guest RAM in bytes. */

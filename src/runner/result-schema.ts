@@ -59,6 +59,8 @@ const variant = z.object({
       restartMs: ms.exactOptional(),
       txMs: ms.exactOptional(),
       rxMs: ms.exactOptional(),
+      pingMs: ms.exactOptional(),
+      pingsLost: count.exactOptional(),
       completedByQemu: count,
     }),
   ),

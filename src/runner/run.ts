@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { CONTRACT_VERSION, type ContractLevel } from '../contract/index.js';
+import { type GuestFiles, guestInitramfs } from '../guest/index.js';
 import { host } from '../os/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { type AccelChoice, haltBios, identify, type QemuFacts, type QemuIdentity, Workspace } from '../qemu/index.js';
@@ -41,6 +42,8 @@ export interface RunOptions {
   expectations?: Expectations | undefined;
   /** Name of the profile for cases that do not ask for one; DEFAULT_PROFILE. */
   profile?: string;
+  /** What variants with a guest of their own boot; there must be none of these without. */
+  guest?: GuestFiles;
   /** `auto` */
   accel?: AccelChoice;
   /** Variants side by side; defaultJobs(). */
@@ -100,11 +103,14 @@ export async function run(given: RunOptions): Promise<RunResult> {
   try {
     const biosPath = workspace.file('halt.bin');
     await writeFile(biosPath, haltBios());
+    const guest = options.guest && { kernel: options.guest.kernel, initrd: workspace.file('initrd') };
+    if (guest) await writeFile(guest.initrd, await guestInitramfs(options.guest!));
     const environment: Environment = {
       facts,
       profile: options.profile,
       accel: options.accel,
       biosPath,
+      ...(guest && { guest }),
       makeDir: () => workspace.makeDir(),
       out,
       testerVersion: tester.version,
@@ -152,10 +158,16 @@ export async function run(given: RunOptions): Promise<RunResult> {
       if (stop && result.verdict === 'fail' && !isExpected(result)) enough.abort();
     };
     const begin = AbortSignal.any([end, late.signal]);
+    // A guest that boots, and runs, has a core for itself.
+    const width = {
+      all: options.jobs,
+      heavy: availableParallelism(),
+      isHeavy: ({ variant }: PlannedJob) => variant.driver === 'guest',
+    };
     do {
       rounds++;
       if (rounds > 1) for (const reporter of reporters) reporter.onDiscovery?.({ variants: jobs.length });
-      await pool(jobs, options.jobs, begin, perform, soonest);
+      await pool(jobs, width, begin, perform, soonest);
     } while (options.repeatUntilFail && jobs.length > 0 && !begin.aborted);
   } finally {
     clearTimeout(timer);

@@ -15,8 +15,9 @@ import {
 } from '../cases/index.js';
 import { judgedOptions, optionsRefused, spent } from '../contract/index.js';
 import { Driver, DriverError, type StartChoice } from '../driver/index.js';
+import { guestAppend, recordGuest } from '../guest/index.js';
 import { limitDescriptors, listenUnix, listFds, OsError } from '../os/index.js';
-import { type Cut, cutText, Peer, PeerError, type Profile } from '../peer/index.js';
+import { type Cut, cutText, Peer, PeerError, PeerTraffic, type Profile, type Traffic } from '../peer/index.js';
 import {
   type AccelChoice,
   type CommandLineOptions,
@@ -36,6 +37,7 @@ import {
 import type { Json, Ms, Recorder } from '../timeline/index.js';
 import { ChardevWatch, ProcessWatch, SocketWatch } from '../watch/index.js';
 import { BusyDriver } from './busy-driver.js';
+import { guestPeer } from './guest-peer.js';
 import { type Expected, Ledger } from './ledger.js';
 import { Migration } from './migration.js';
 
@@ -57,6 +59,9 @@ const SAMPLE_MS: Ms = 100;
 /** R2's bound: from here on an unanswered heartbeat is worth an event of its own. */
 const SILENCE_MS: Ms = 1000;
 
+/** How long a guest may take to boot: ten times what two at a time take. How fast it does is no requirement's business. */
+const BOOT_DEADLINE_MS: Ms = 120_000;
+
 /** How long QEMU may take to exit after quit before it is killed. */
 const QUIT_DEADLINE_MS: Ms = 10_000;
 
@@ -69,16 +74,26 @@ export interface StageOptions {
   /** The variant's private directory. */
   dir: string;
   biosPath: string;
+  /** What a variant with a guest of its own boots: files. */
+  guest?: GuestImage;
   testerVersion: string;
   /** Aborted when the run is interrupted. */
   signal: AbortSignal;
+}
+
+/** What a guest boots from: paths of a bzImage and of an initramfs. */
+export interface GuestImage {
+  kernel: string;
+  initrd: string;
 }
 
 /** One QEMU, its peer, its driver and what watches them, for one variant. */
 export class VariantStage implements Stage {
   readonly variant: Variant;
   readonly recorder: Recorder;
-  readonly peer: Peer;
+  readonly peer: Peer<Traffic>;
+  /** The peer's end of the driver's traffic. */
+  readonly #traffic: PeerTraffic;
   readonly #o: StageOptions;
   readonly #socketPath: string;
   readonly #ledger = new Ledger();
@@ -96,10 +111,14 @@ export class VariantStage implements Stage {
   #chardev: ChardevWatch | undefined;
   #heartbeat: Heartbeat | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** A guest of its own that was up before this event starts anew. */
+  #resetSeq = 0;
+  /** Pings of a guest of its own that were answered. */
+  #pings = 0;
   #quitSent = false;
   #interrupted: Promise<never>;
   #interrupt = () => {};
-  #burst = 0;
+  #bursts = 0;
   /** QEMU's own limit of descriptors, while another is in force. */
   #usualLimit: number | undefined;
   /** What was begun and that nobody has waited for yet. */
@@ -136,6 +155,9 @@ export class VariantStage implements Stage {
       qtestPath: join(dir, 'qtest.sock'),
       monitorPath: join(dir, 'monitor.sock'),
       biosPath: options.biosPath,
+      ...(variant.driver === 'guest' && {
+        guest: { ...imageOf(options), append: guestAppend(), consolePath: join(dir, 'console.sock') },
+      }),
     };
     this.#argv = commandLine(this.#machine);
     recorder.record({
@@ -165,7 +187,12 @@ export class VariantStage implements Stage {
     options.signal.addEventListener('abort', this.#interrupt);
     // It may have come just before.
     if (options.signal.aborted) this.#interrupt();
-    this.peer = new Peer({ role: variant.role, path: this.#socketPath, profile, recorder });
+    const about = { role: variant.role, path: this.#socketPath, profile, recorder };
+    this.#traffic = new PeerTraffic(recorder);
+    this.peer = variant.driver === 'guest' ? guestPeer(about) : new Peer(about, this.#traffic);
+    recorder.listen(({ type }) => {
+      if (type === 'guest.ping') this.#pings++;
+    });
   }
 
   /**
@@ -214,13 +241,19 @@ export class VariantStage implements Stage {
       path: facts.path,
       argv: this.#argv,
       qmpPath: join(dir, 'qmp.sock'),
-      qtestPath: join(dir, 'qtest.sock'),
+      ...(this.#hasGuest ? { consolePath: join(dir, 'console.sock') } : { qtestPath: join(dir, 'qtest.sock') }),
       cwd: dir,
       // A crash is what this is for: its core is read where it lies, in the private directory, and goes with it.
       core: true,
       recorder: this.recorder,
     });
     this.#qemu = qemu;
+    // One that died before it dialled has told its exit.
+    if (this.#hasGuest)
+      qemu.console.then(
+        (console) => recordGuest(console, this.recorder),
+        () => {},
+      );
     this.#process = new ProcessWatch(qemu.pid, this.recorder);
     if (this.variant.role === 'server') this.#watchSocket();
     this.#timer = setInterval(() => this.#look(), SAMPLE_MS);
@@ -352,6 +385,7 @@ export class VariantStage implements Stage {
 
   async bringUp(): Promise<void> {
     await this.qmpReady();
+    if (this.#hasGuest) return this.#booted();
     if (this.variant.driver !== 'none' && !this.#driverRuns) await this.startDriver();
   }
 
@@ -362,7 +396,14 @@ export class VariantStage implements Stage {
     return true;
   }
 
+  async #booted(): Promise<void> {
+    const up = () => (this.recorder.latest('guest.ready')?.seq ?? -1) >= this.#resetSeq;
+    const late = await this.#when('the guest', up, (event) => this.#within(BOOT_DEADLINE_MS, event));
+    if (late === LATE) throw new StepTimeout('the guest’s boot');
+  }
+
   ringsRunning(): boolean {
+    if (this.#hasGuest) return this.#allRingsRun;
     if (!this.#driverRuns) return true;
     const session = this.peer.session;
     return this.recorder
@@ -370,7 +411,15 @@ export class VariantStage implements Stage {
       .rings.every(({ index }) => index >= 2 * this.#pairs || (session?.rings.get(index)?.running ?? false));
   }
 
+  /** Linux uses every pair of queues that it has a CPU for, and there are as many. */
+  get #allRingsRun(): boolean {
+    const { session } = this.peer;
+    for (let ring = 0; ring < 2 * this.variant.queuePairs; ring++) if (!session?.rings.get(ring)?.running) return false;
+    return true;
+  }
+
   async readLink(): Promise<boolean | undefined> {
+    if (this.#hasGuest) return this.recorder.latest('guest.carrier')?.up;
     return this.#driver && this.#bounded('link status', this.#driver.link());
   }
 
@@ -386,12 +435,21 @@ export class VariantStage implements Stage {
     if (this.#chardev) await this.#bounded('chardev', this.#chardev.read());
   }
 
-  async traffic({ packets, inFlight = false, only, until = 'arrived', within }: Burst): Promise<void> {
+  async traffic(burst: Burst): Promise<void> {
+    if (!this.#hasGuest) return this.#burst(burst);
+    const { packets, ...more } = burst;
+    if (Object.values(more).some((one) => one !== undefined && one !== false && one !== 'arrived'))
+      throw new StepFailed('a guest of its own pings, and that is all it does: say how often');
+    const enough = this.#pings + packets;
+    await this.until(`${packets} pings of the guest answered`, () => this.#pings >= enough);
+  }
+
+  async #burst({ packets, inFlight = false, only, until = 'arrived', within }: Burst): Promise<void> {
     const driver = this.#driver;
     if (!driver || !this.recorder.latest('driver.ready')) throw new StepFailed('traffic before the driver was started');
-    const { traffic } = this.peer;
+    const traffic = this.#traffic;
     const pairs = this.#pairs;
-    const burst = this.#burst++;
+    const burst = this.#bursts++;
     this.recorder.record({
       type: 'traffic.begin',
       burst,
@@ -440,6 +498,7 @@ export class VariantStage implements Stage {
   }
 
   async startDriver(choice?: StartChoice): Promise<void> {
+    this.#demandQtest('driver');
     const { machine, queuePairs, memory } = this.variant;
     if (!this.#driver) {
       const bus = await this.#bounded('qtest', this.#running().qtest);
@@ -499,7 +558,10 @@ export class VariantStage implements Stage {
 
   async qmp(execute: string, args?: Json, answer: CommandAnswer = 'done'): Promise<Json | undefined> {
     // The guest goes with its machine: nothing of its driver touches the device any more.
-    if (execute === 'system_reset') this.#driver?.abandon();
+    if (execute === 'system_reset') {
+      this.#driver?.abandon();
+      this.#resetSeq = this.recorder.events.length;
+    }
     try {
       const value = await this.#execute(execute, args);
       if (answer === 'refused') throw new StepFailed(`${execute} was not refused`);
@@ -534,6 +596,7 @@ export class VariantStage implements Stage {
   }
 
   async startMigration(choice: MigrationChoice): Promise<void> {
+    this.#demandQtest('migrate');
     if (this.#migration && this.recorder.latest('migration.end')?.migration !== this.#migrations)
       throw new StepFailed('a migration is under way already');
     const bus = await this.#bounded('qtest', this.#running().qtest);
@@ -694,6 +757,14 @@ export class VariantStage implements Stage {
     return optionsRefused(this.recorder.timeline()) !== undefined;
   }
 
+  get #hasGuest(): boolean {
+    return this.variant.driver === 'guest';
+  }
+
+  #demandQtest(what: string): void {
+    if (this.#hasGuest) throw new StepFailed(`${what}: a guest of its own leaves no room for the tester’s driver`);
+  }
+
   /** Whether the driver reached DRIVER_OK, and neither it nor a reset of the machine has reset the device since. */
   get #driverRuns(): boolean {
     const ready = this.recorder.latest('driver.ready');
@@ -793,6 +864,12 @@ export class VariantStage implements Stage {
       clearTimeout(timer);
     }
   }
+}
+
+/** @throws TypeError when it was not given */
+function imageOf({ guest, variant }: StageOptions): GuestImage {
+  if (!guest) throw new TypeError(`${variant.id} needs a guest`);
+  return guest;
 }
 
 /** The options of the chardev that requirements are about, as far as the binary lists them. */

@@ -16,6 +16,9 @@ const events = {
   async handshake(stage: Stage) {
     await stage.until('handshake done', () => stage.handshakeDone());
   },
+  async guest(stage: Stage) {
+    await stage.bringUp();
+  },
   async qmp(stage: Stage) {
     await stage.qmpReady();
   },
@@ -127,11 +130,15 @@ function sinceCommand({ recorder }: Stage, test: (event: EventOf<'qmp.event'>) =
   return false;
 }
 
-/** Reads the bit first: a change that came and went before is no change to wait for. */
+/** Reads the bit first: a change that came and went before is no change to wait for. A guest of its own tells its carrier. */
 async function link(stage: Stage, up: boolean): Promise<void> {
   const now = await stage.readLink();
   if (now === undefined || now === up) return;
-  await stage.until(`guest-visible link ${up ? 'up' : 'down'}`, () => stage.recorder.latest('driver.link')?.up === up);
+  const { recorder } = stage;
+  await stage.until(
+    `guest-visible link ${up ? 'up' : 'down'}`,
+    () => (recorder.latest('driver.link') ?? recorder.latest('guest.carrier'))?.up === up,
+  );
 }
 
 const names = Object.keys(events) as (keyof typeof events)[];
@@ -141,7 +148,7 @@ export const awaitEvent: Verb<keyof typeof events | { event: string }> = {
   help:
     'Waits for an event: session (connected), handshake (done), qmp (start-up is over), heartbeat (QMP answers now: QEMU is ' +
     'through with what it was at), ready (handshake and QMP; with a driver, ' +
-    'which it starts unless it runs, rings running and link up), ' +
+    'which it starts unless it runs, rings running and link up), guest (the driver alone, or the guest that has it, is up), ' +
     'fault (the peer did what it was to do wrong), refused (QEMU closed the connection), ' +
     'stalled (QEMU waits for the answer that the peer withholds), silent (QMP has not answered for a second), ' +
     'reaction (either it has answered or it is silent), answer (QEMU answered a request of the back-end, or closed its ' +

@@ -22,7 +22,8 @@ export const traffic: Verb<z.output<typeof schema>> = {
   name: 'traffic',
   help:
     'Sends packets both ways over every queue pair and waits until all arrived. in-flight: half of the transmitted ones ' +
-    'stay on the rings, not taken by the peer, and the next step acts at once. Nothing without a driver.',
+    'stay on the rings, not taken by the peer, and the next step acts at once. Nothing without a driver. A guest of its own ' +
+    'pings all the time: waits until so many more of its pings were answered.',
   schema,
   async run(stage, params) {
     if (stage.variant.driver === 'none') return;
