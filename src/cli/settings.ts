@@ -36,8 +36,8 @@ const keys = Object.keys(settings.shape);
 export const NONE = 'none';
 
 const PREFIX = 'VHOST_RECONNECT_';
-/** Of the tools around this one, and of a QEMU that they build. */
-const OTHERS = ['CACHE', 'DEFECT', 'FIDELITY_QEMUS'].map((name) => PREFIX + name);
+/** Places of what is fetched, of the tools around this one, and of a QEMU that they build. */
+const OTHERS = ['CACHE', 'CHROMIUM', 'DEFECT', 'FIDELITY_QEMUS', 'GUEST'].map((name) => PREFIX + name);
 const defaultFiles = ['json', 'yaml', 'yml'].map((extension) => `vhost-reconnect.config.${extension}`);
 
 /**

@@ -76,6 +76,17 @@ describe('a selection', () => {
     expect(by(variants, 'standard')).toEqual(['[role=client,n=1]', '[role=client,n=2,machine=pc]']);
   });
 
+  it('has what boots a guest apart from the others, but in full', () => {
+    const guest = expand(load('driver: guest\nsteps: [{ traffic: 1 }]'), everything);
+    for (const selection of ['quick', 'standard'] as const) expect(by(guest, selection)).toEqual([]);
+    for (const selection of ['guest', 'full'] as const) expect(by(guest, selection)).toHaveLength(guest.length);
+    const other = everywhere('matrix: { n: [1, 2] }\nselections: { quick: [{ n: 2 }] }\n');
+    expect(by(other, 'guest')).toEqual([]);
+    // It needs more memory than a machine that halts.
+    expect(guest[0]!.memory).toBe(128 << 20);
+    expect(other[0]!.memory).toBe(64 << 20);
+  });
+
   it('has a dry run when it may have something that it discovers', () => {
     const lines =
       'matrix: { n: [1, 2], cut: discovered }\nselections: { quick: [{ n: 1, cut: "*_OWNER" }] }\n' +

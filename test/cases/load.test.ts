@@ -383,7 +383,7 @@ describe('a mistake', () => {
   });
 
   it.each([
-    ['driver', steps, 'a value for driver (none or linux)'],
+    ['driver', steps, 'a value for driver (none, linux or guest)'],
     ['steps', 'driver: none', 'a value for steps (a list)'],
   ])('names what is missing: %s', (_, lines, expected) => {
     expect(mistakes(caseText(lines))).toEqual([expect.objectContaining({ expected, got: 'none' })]);

@@ -40,6 +40,21 @@ describe('run', () => {
     expect(log).toEqual(['QEMU probed', 'run starts', 'variant ended', 'run ended']);
   });
 
+  it('skips what boots a guest where there is none, and says how to get one', async () => {
+    const w = world();
+    w.env = { VHOST_RECONNECT_GUEST: w.cwd };
+    expect(await w.run('run', 'guest.upgrade')).toBe(2);
+    expect(w.err).toContain('make guest fetches one');
+    expect(await w.run('run', 'guest.upgrade', variant)).toBe(0);
+    const { variants } = results(reports(w.cwd)[0]!);
+    expect(variants.map(({ case: id, verdict }) => [id, verdict])).toEqual([
+      ['quit.connected', 'pass'],
+      ['guest.upgrade', 'skip'],
+      ['guest.upgrade', 'skip'],
+    ]);
+    expect(variants[1]!.reason).toBe('there is no guest to boot: make guest fetches one');
+  });
+
   it('repeats, quietly, on a machine that only the id names', async () => {
     const w = world();
     const id = 'quit.connected[role=client,driver=none,machine=pc]';

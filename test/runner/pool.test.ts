@@ -35,6 +35,19 @@ test('as many run side by side as allowed, in the given order', async () => {
   await done;
 });
 
+test('of heavy ones fewer run side by side, and the others do not wait for them', async () => {
+  const jobs = new Jobs();
+  const width = { all: 3, heavy: 1, isHeavy: (job: number) => job >= 10 };
+  const done = pool([10, 11, 1, 2, 3], width, never, jobs.run);
+  expect(jobs.started).toEqual([10, 1, 2]);
+  await jobs.end(1);
+  expect(jobs.started).toEqual([10, 1, 2, 3]);
+  await jobs.end(10);
+  expect(jobs.started).toEqual([10, 1, 2, 3, 11]);
+  for (const job of [2, 3, 11]) await jobs.end(job);
+  await done;
+});
+
 test('a width beyond the number of jobs, and no jobs at all', async () => {
   const jobs = new Jobs();
   const done = pool([1], 100, never, jobs.run);
