@@ -42,6 +42,7 @@ export {
   type Stall,
 } from './contract/index.js';
 export type { StartChoice } from './driver/index.js';
+export { type GuestFiles, guestFiles } from './guest/index.js';
 export type { Host } from './os/index.js';
 export {
   type Back,

@@ -158,7 +158,7 @@ export function page(material: Material): string {
     '',
     '## Left for later work',
     '',
-    'vhost-user-blk; a second QEMU as the destination of a migration; real guests; driver personalities other than linux;',
+    'vhost-user-blk; a second QEMU as the destination of a migration; driver personalities other than linux;',
     'random search.',
   ].join('\n')}\n`;
 }

@@ -30,7 +30,7 @@ describe('the options of the matrix', () => {
     [['potato'], 'there is no release potato'],
     [['--mirror', 'bullseye'], '--mirror takes SUITE=URL, not bullseye'],
     [['--mirror', 'potato=http://x/'], 'there is no release potato'],
-    [['--selection', 'all'], '--selection takes quick, standard, full, not all'],
+    [['--selection', 'all'], '--selection takes quick, standard, full, guest, not all'],
     [['--jobs', '0'], '--jobs takes a whole number from 1 up, not 0'],
     [['--out', ''], '--out needs a value'],
     [['--colour'], "Unknown option '--colour'"],
