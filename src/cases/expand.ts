@@ -41,6 +41,7 @@ function variantOf(definition: Case, role: Role, machine: MachineType, point: Po
     references,
     role,
     machine,
+    usual: machine === usualMachine(definition),
     // A listening chardev has no reconnect option: QEMU refuses the combination.
     reconnectMs: role === 'server' ? 0 : (given(point) ?? reconnectMs),
     needs: [...new Set([...definition.needs, ...(fine ? ['reconnect-ms'] : [])])],
@@ -69,14 +70,17 @@ function given({ chardev = {} }: Point): number | undefined {
  * still open, is in each that has something for it to discover.
  */
 function selectionOf({ selections: parts, machines }: Case, point: Assignment, open?: string): Selection {
-  const usual = machines.includes(defaultMachine) ? defaultMachine : machines[0]!;
   const has = (named: Assignment) => {
     const closed = Object.entries(named).filter(([key]) => key !== open);
-    return matches(point, { machine: usual, ...Object.fromEntries(closed) });
+    return matches(point, { machine: usualMachine({ machines }), ...Object.fromEntries(closed) });
   };
   const part = (['quick', 'standard'] as const).find((selection) => parts[selection].some(has));
   return part ?? 'full';
 }
+
+/** The machine that a case runs on where nobody asks for another. */
+const usualMachine = ({ machines }: Pick<Case, 'machines'>): MachineType =>
+  machines.includes(defaultMachine) ? defaultMachine : machines[0]!;
 
 /** Whether a selection has a variant. */
 export function includes(selection: Selection, variant: Pick<Variant, 'selection'>): boolean {

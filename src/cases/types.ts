@@ -69,6 +69,8 @@ export interface Variant {
   references: readonly string[];
   role: Role;
   machine: MachineType;
+  /** On the machine that the case runs on where nobody asks for another. */
+  usual: boolean;
   driver: DriverChoice;
   queuePairs: number;
   /** Layout of the rings that the device offers. */

@@ -28,8 +28,11 @@ export function allVariants(cases: readonly Case[]): Variant[] {
 }
 
 /** What a command is asked to take of the catalogue. */
-export interface Wish extends Scope {
+export interface Wish {
   selectors: readonly string[];
+  roles: Scope['roles'];
+  /** usual: q35, or what a case has instead. */
+  machines: Scope['machines'] | 'usual';
   selection: Selection;
 }
 
@@ -37,10 +40,10 @@ export interface Wish extends Scope {
 export function wishOf(argv: {
   selector: string[];
   role: Scope['roles'];
-  machine: Scope['machines'];
+  machine?: Scope['machines'] | undefined;
   selection?: Selection | undefined;
 }): Wish {
-  const { selector: selectors, role: roles, machine: machines } = argv;
+  const { selector: selectors, role: roles, machine: machines = 'usual' } = argv;
   return { selectors, roles, machines, selection: argv.selection ?? (selectors.length > 0 ? 'full' : 'quick') };
 }
 
@@ -49,7 +52,8 @@ export function isWanted(variant: Variant, { selectors, roles, machines, selecti
   const { id, role, machine } = variant;
   if (selectors.includes(id)) return true;
   if (selectors.length > 0 && !selectors.some((selector) => picks(selector, variant))) return false;
-  return roles.includes(role) && machines.includes(machine) && includes(selection, variant);
+  const onMachine = machines === 'usual' ? variant.usual : machines.includes(machine);
+  return roles.includes(role) && onMachine && includes(selection, variant);
 }
 
 /**
@@ -60,6 +64,7 @@ export function selectVariants(cases: readonly Case[], wish: Wish): Variant[] {
   const wanted = select(allVariants(cases), wish.selectors).filter((variant) => isWanted(variant, wish));
   if (wanted.length > 0) return wanted;
   const { roles, machines, selection } = wish;
-  const asked = `role ${roles.join(', ')} and machine ${machines.join(', ')} in the selection ${selection}`;
+  const machine = machines === 'usual' ? '' : ` and machine ${machines.join(', ')}`;
+  const asked = `role ${roles.join(', ')}${machine} in the selection ${selection}`;
   throw new UsageError('ERR_NOTHING_SELECTED', `nothing selected has ${asked}`, 'see `vhost-reconnect list`');
 }

@@ -95,9 +95,7 @@ export const selectionOptions = <T>(argv: Argv<T>) =>
       })
       .option('machine', {
         ...choices(machineTypes),
-        default: ['q35' as const],
-        defaultDescription: 'q35',
-        describe: 'Machine type',
+        describe: 'Machine type [q35; of a case that has no q35, its first]',
       })
       .option('selection', {
         ...choice('selection', selections),

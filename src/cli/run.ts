@@ -112,7 +112,7 @@ async function execute(io: Io, argv: RunArguments): Promise<number> {
       selection: {
         selectors: again ?? [...selectors],
         roles: [...roles],
-        machines: [...machines],
+        machines: machines === 'usual' ? [...new Set(variants.map(({ machine }) => machine))] : [...machines],
         profiles: [profile],
         accel,
         repeat,

@@ -287,6 +287,7 @@ function variantOf(port: string, role: Role, driver: RunBegin['driver']): Varian
     references: [],
     role,
     machine: 'q35',
+    usual: true,
     driver: driver === 'linux' ? 'linux' : 'none',
     queuePairs: 1,
     ring: 'split',

@@ -269,12 +269,15 @@ export class Peer<T extends Traffic = PeerTraffic> {
     recorder.record({ type: 'peer.listen', path });
   }
 
-  /** While QEMU is connected, so that it does not dial before the backlog is full. */
+  /** While QEMU is connected, or not there yet, so that it does not dial before the backlog is full. */
   async #hang(full: boolean): Promise<void> {
+    // Nobody can be on the way to a listener that was never there: a QEMU that starts up meets it as it is then.
+    const fresh = this.#o.role === 'client' && this.#sessions === 0 && !this.#listener;
+    if (fresh) await this.#listen();
     const listener = this.#listening;
     if (!listener || this.#hung)
       throw new PeerError('ERR_NO_LISTENER', 'no listener that accepts', 'this is for a QEMU that dials');
-    if (!this.#session) throw new PeerError('ERR_NO_SESSION', 'no session to leave', 'await ready first');
+    if (!this.#session && !fresh) throw new PeerError('ERR_NO_SESSION', 'no session to leave', 'await ready first');
     const { path, recorder } = this.#o;
     const fill: FdSocket[] = [];
     this.#hung = { fill };

@@ -40,6 +40,16 @@ describe('run', () => {
     expect(log).toEqual(['QEMU probed', 'run starts', 'variant ended', 'run ended']);
   });
 
+  it('runs a case that has no q35 on what it has, unless asked for another', async () => {
+    const w = world();
+    expect(await w.run('run', 'removal.absent', '--selection', 'standard', '--machine', 'q35')).toBe(2);
+    expect(w.err).toContain('nothing selected has role server, client and machine q35');
+    expect(await w.run('run', 'removal.absent', '--selection', 'standard')).toBe(0);
+    const { variants, selection } = results(reports(w.cwd)[0]!);
+    expect(variants.map(({ machine }) => machine)).toEqual(['pc']);
+    expect(selection.machines).toEqual(['pc']);
+  });
+
   it('skips what boots a guest where there is none, and says how to get one', async () => {
     const w = world();
     w.env = { VHOST_RECONNECT_GUEST: w.cwd };

@@ -96,9 +96,18 @@ describe('the path while it is away', () => {
     expect(await ownFds()).toBe(before + 4);
   });
 
+  test('before anybody came it can be hung or full from the start', async () => {
+    const { path, peer, recorder } = site('client');
+    await peer.leave('close', 'full');
+    expect(recorder.events.map(({ type }) => type)).toEqual(['peer.listen', 'peer.hung']);
+    await expect(FdSocket.dial(path)).rejects.toMatchObject({ code: 'EAGAIN' });
+    await peer.arrive();
+    await (await dial(path)).askU64('GET_FEATURES');
+    expect(peer.session?.number).toBe(1);
+  });
+
   test('hung and full need a connection, and a listener that accepts', async () => {
     const { path, peer, recorder } = site('client');
-    await expect(peer.leave('close', 'hung')).rejects.toMatchObject({ code: 'ERR_NO_LISTENER' });
     await peer.arrive();
     await expect(peer.leave('close', 'full')).rejects.toMatchObject({ code: 'ERR_NO_SESSION' });
     await dial(path);
