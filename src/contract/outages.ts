@@ -46,11 +46,12 @@ function silence(t: Timeline, dir: 'tx' | 'rx', loss: Loss): Ms | undefined {
 }
 
 /** What a guest that pings had of a loss, once its rings ran again: between two answers there is none. */
-function pinging(t: Timeline, running: { t: Ms }): Pick<Outage, 'pingMs' | 'pingsLost'> {
+function pinging(t: Timeline, running: { t: Ms }, until: Ms): Pick<Outage, 'pingMs' | 'pingsLost'> {
   const pings = t.all('guest.ping');
   const at = pings.findIndex((ping) => ping.t > running.t);
   const [before, after] = [pings[at - 1], pings[at]];
-  if (!before || !after) return {};
+  // A session that ended before is part of the next outage.
+  if (!before || !after || after.t > until) return {};
   const sameRun = before.nic === after.nic && before.epoch === after.epoch;
   return { pingMs: after.t - before.t, ...(sameRun && { pingsLost: Math.max(0, after.number - before.number - 1) }) };
 }
@@ -81,7 +82,7 @@ export function outages(t: Timeline): Outage[] {
       ...(running && backAt !== undefined ? { restartMs: Math.max(0, running.t - backAt) } : {}),
       ...(txMs === undefined ? {} : { txMs }),
       ...(rxMs === undefined ? {} : { rxMs }),
-      ...(running && pinging(t, running)),
+      ...(running && pinging(t, running, back.to)),
       completedByQemu: seqs.get(view.session) ?? 0,
     };
   });

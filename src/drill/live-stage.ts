@@ -15,6 +15,8 @@ export interface LiveOptions {
   observer: Observer;
   /** The QEMU, where it is the tester's own. */
   qemu?: QemuProcess;
+  /** It boots a guest that tells when it is up. */
+  boots?: boolean;
   /** Rings that the guest had before the last loss. */
   wantedRings(): readonly number[];
 }
@@ -112,8 +114,9 @@ export class LiveStage implements Stage {
       await this.until('QMP ready', () => this.recorder.latest('qmp.ready') !== undefined);
   }
 
-  bringUp(): Promise<void> {
-    return this.qmpReady();
+  async bringUp(): Promise<void> {
+    await this.qmpReady();
+    if (this.#o.boots) await this.until('the guest', () => this.recorder.latest('guest.ready') !== undefined);
   }
 
   handshakeDone(): boolean {

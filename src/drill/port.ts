@@ -136,7 +136,7 @@ export class Port {
       recorder: this.recorder,
       peer: this.peer,
       observer: this.#o.observer(),
-      ...(qemu && { qemu }),
+      ...(qemu && { qemu, boots: this.#o.driver === 'guest' }),
       wantedRings: () => this.restarts.wanted,
     });
     return this.#stage;
