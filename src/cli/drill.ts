@@ -19,11 +19,11 @@ import {
 import { guestFiles } from '../guest/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { accelChoices, findQemu, machineTypes, probe } from '../qemu/index.js';
-import { describeEvent, HtmlReporter, paint, renderSummary, wantsColour } from '../report/index.js';
+import { describeEvent, HtmlReporter, paint, printable, renderSummary, wantsColour } from '../report/index.js';
 import { allVariants, readCatalogue } from './catalogue.js';
-import type { Context, Io } from './io.js';
+import { type Context, EXIT, type Io } from './io.js';
 import { casesOption, choice, outOption, qemuOption, text, withSettings } from './options.js';
-import { makeOut } from './out.js';
+import { isFileTrouble, makeOut, unwritable } from './out.js';
 import { tester } from './package.js';
 import { roles } from './settings.js';
 import { UsageError } from './usage-error.js';
@@ -169,7 +169,7 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
   } catch (error) {
     rmSync(out, { recursive: true, force: true });
     quiet();
-    throw error;
+    throw isFileTrouble(error, out) ? unwritable(out, error) : error;
   }
   let server: ControlServer | undefined;
   const control = join(out, CONTROL);
@@ -203,12 +203,25 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
     rmSync(control, { force: true });
     quiet();
   }
-  const result = await drill.finish();
-  await storeRecord(result, out);
-  const stream = argv.plain ? io.stderr : io.stdout;
-  stream.write(renderSummary(result, out, registry, paint(false)));
+  let code: number = EXIT.ok;
+  let lost: DrillError | undefined;
+  try {
+    const result = await drill.finish();
+    code = result.exitCode;
+    const stream = argv.plain ? io.stderr : io.stdout;
+    stream.write(renderSummary(result, out, registry, paint(false)));
+    await storeRecord(result, out);
+  } catch (error) {
+    // What the disk has no room for is told; it is no reason to keep silent on what is known.
+    if (!(error instanceof DrillError)) throw error;
+    lost = error;
+  }
+  const incomplete = drill.incomplete ?? lost;
   io.stderr.write(`record: ${out}\n`);
-  return result.exitCode;
+  if (!incomplete) return code;
+  const { message, hint } = incomplete;
+  io.stderr.write(`INCOMPLETE  ${printable(message)}${hint ? ` (${hint})` : ''}\n`);
+  return code === EXIT.ok ? EXIT.inconclusive : code;
 }
 
 /** @throws UsageError ERR_USAGE for what is no place to listen, or one that is open to others */

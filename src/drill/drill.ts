@@ -35,7 +35,7 @@ import {
   type VariantResult,
 } from '../runner/index.js';
 import { Switch } from '../switch/index.js';
-import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline } from '../timeline/index.js';
+import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline, Timeline } from '../timeline/index.js';
 import { DrillError } from './error.js';
 import { FanOut } from './fan-out.js';
 import { dialMonitor, type Monitor, virshMonitor } from './monitor.js';
@@ -124,6 +124,8 @@ export class Drill {
   #judging: NodeJS.Timeout | undefined;
   #judged: Promise<void> = Promise.resolve();
   #over = false;
+  #closing: Promise<void> | undefined;
+  #incomplete: DrillError | undefined;
 
   private constructor(options: DrillOptions, sockets: readonly string[]) {
     this.#o = options;
@@ -157,6 +159,7 @@ export class Drill {
         network,
         observer: () => this.#observer,
         captureBytes: options.captureBytes,
+        incomplete: (file, error) => this.#spoiled(file, error),
       });
       like ??= port.recorder;
       byName.set(name, port);
@@ -196,6 +199,11 @@ export class Drill {
   listen(listener: EventListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Why the record is not whole; the first reason. */
+  get incomplete(): DrillError | undefined {
+    return this.#incomplete;
   }
 
   /** What it is in now. */
@@ -260,7 +268,7 @@ export class Drill {
     return this.#record(ports);
   }
 
-  /** Ends it, if it is not over, and judges. @returns the record, as a run */
+  /** Ends it, if it is not over, and judges. @returns the record, as a run @throws DrillError ERR_RECORD when nothing is left of it */
   async finish(): Promise<RunResult> {
     await this.#close();
     return this.#record();
@@ -414,8 +422,13 @@ export class Drill {
     }, ignore);
   }
 
-  async #close(): Promise<void> {
-    if (this.#over) return;
+  /** Whoever ends it too waits for the same end. */
+  #close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  async #closeAll(): Promise<void> {
     this.#over = true;
     this.#abort.abort(new DrillError('ERR_OVER', 'the drill is over'));
     clearTimeout(this.#judging);
@@ -530,6 +543,18 @@ export class Drill {
     return (pid === undefined ? undefined : qemuProcess(pid)?.argv) ?? qemusWith(port.socket)[0]?.argv;
   }
 
+  /** The switch goes on: a virtual machine that works does so without a record. Said once, whatever else fails then. */
+  #spoiled(file: string, { message }: Error): void {
+    if (this.#incomplete) return;
+    const at = (this.#all.now() / 1000).toFixed(3);
+    this.#incomplete = new DrillError(
+      'ERR_RECORD',
+      `the record is incomplete, from +${at} s on: ${file}: ${message}`,
+      'the drill goes on without; for a whole record begin another where there is room',
+    );
+    this.#trouble(this.#incomplete);
+  }
+
   #trouble(error: unknown): void {
     const { message, hint } = error as { message: string; hint?: string };
     this.#all.record({ type: 'tester.trouble', what: message, ...(hint === undefined ? {} : { hint }) });
@@ -566,10 +591,14 @@ export class Drill {
       for (const port of this.ports) {
         if (!port.identified) continue;
         port.writer.flush();
+        if (port.writer.failure) continue;
         const list = await this.#o.judge(port.writer.file);
         this.#verdicts.set(port.name, { list, at: port.recorder.now() });
       }
-    })().catch((error: unknown) => this.#trouble(error));
+    })().catch((error: Error) => {
+      if ('syscall' in error) this.#spoiled(this.#o.out, error);
+      else this.#trouble(error);
+    });
     void this.#judged.then(() => {
       const took = performance.now() - began;
       if (!this.#over) this.#judging = setTimeout(() => this.#judge(), Math.max(JUDGE_MS, JUDGE_SHARE * took));
@@ -606,7 +635,7 @@ export class Drill {
 
   async #result(port: Port, place: number): Promise<VariantResult> {
     const file = join(TIMELINES, `${fileName(port.variant.id)}.jsonl`);
-    const timeline = await readTimeline(join(this.#o.out, file));
+    const timeline = await this.#stored(port);
     const assessed = assess(timeline);
     return {
       place,
@@ -622,6 +651,19 @@ export class Drill {
       excerpt: excerpt(timeline, assessed.requirements, assessed),
       reproduce: this.#o.command,
     };
+  }
+
+  /** What is stored of a port. That something is missing could not be stored, and is judged all the same. @throws DrillError ERR_RECORD */
+  async #stored({ name, writer }: Port): Promise<Timeline> {
+    const timeline = await readTimeline(writer.file).catch((error: Error) => {
+      throw new DrillError('ERR_RECORD', `there is no record of ${name}: ${error.message}`);
+    });
+    if (!writer.failure) return timeline;
+    const what = this.#incomplete!.message;
+    return new Timeline([
+      ...timeline.events,
+      { seq: timeline.events.length, t: timeline.end, type: 'tester.trouble', what },
+    ]);
   }
 }
 

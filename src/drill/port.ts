@@ -50,6 +50,8 @@ export interface PortOptions {
   observer(): Observer;
   /** Bytes of the packet capture; 0 = none. */
   captureBytes: number;
+  /** Told when a file of the record cannot be written any more. */
+  incomplete(file: string, error: Error): void;
 }
 
 /** Events that stay in memory; the rest is on disk. */
@@ -88,16 +90,17 @@ export class Port {
   /** @throws the file system's error */
   constructor(options: PortOptions) {
     this.#o = options;
-    const { name, role, socket, profile, out, file, driver } = options;
+    const { name, role, socket, profile, out, driver } = options;
     this.name = name;
     this.role = role;
     this.socket = socket;
     this.recorder = new Recorder({ keep: KEEP, ...(options.like && { like: options.like }) });
-    this.writer = new TimelineWriter(join(out, file));
+    const file = join(out, options.file);
+    this.writer = new TimelineWriter(file, (error) => options.incomplete(file, error));
     this.capture =
       options.captureBytes > 0
         ? new Capture({
-            file: join(out, `${name}.pcapng`),
+            file: this.#captureFile,
             port: name,
             startedAt: options.startedAt,
             limitBytes: options.captureBytes,
@@ -127,6 +130,10 @@ export class Port {
     const traffic = new FrameTraffic((frame) => this.#fromGuest(frame));
     this.peer = new Peer({ role, path: socket, profile, recorder: this.recorder }, traffic);
     this.#station = options.network.connect(name, (frame) => this.#toGuest(frame));
+  }
+
+  get #captureFile(): string {
+    return join(this.#o.out, `${this.name}.pcapng`);
   }
 
   /** Where the port's steps act. */
@@ -210,7 +217,7 @@ export class Port {
     this.#flushEchoes();
     await this.peer.close();
     this.#station.disconnect();
-    await this.capture?.close();
+    await this.capture?.close().catch((error: Error) => this.#o.incomplete(this.#captureFile, error));
   }
 
   /** Ends the timeline. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Drill, DrillError, storeRecord } from '../../src/drill/index.js';
@@ -267,3 +267,42 @@ it('does not take the path of a switch that is there', async () => {
   await live.stop();
   expect(readdirSync(join(socket, '..'))).toEqual([]);
 });
+
+describe('a record that cannot be written any more', () => {
+  it(
+    'is told once, and the switch serves on',
+    async () => {
+      const live = await drill({ spawn: await spawned() });
+      await live.perform('await', 'ready');
+      await happened(live, 'qmp.ready');
+      const { writer, recorder } = live.ports[0]!;
+      rmSync(writer.file);
+      const trouble = await happened(live, 'tester.trouble');
+      expect(trouble).toMatchObject({ what: expect.stringContaining(writer.file), hint: expect.any(String) });
+      await live.perform('restart', { away: 0 });
+      await live.perform('await', 'ready');
+      expect(live.state()).toMatchObject({ vm: { state: 'running' }, ports: { p0: { chardev: 'CONNECTED' } } });
+      // All that judges and exports goes on meanwhile, and has nothing to add.
+      await expect(live.interim()).rejects.toMatchObject({ code: 'ERR_RECORD' });
+      await expect(live.finish()).rejects.toMatchObject({ code: 'ERR_RECORD' });
+      expect(live.incomplete).toMatchObject({ code: 'ERR_RECORD', message: trouble.what });
+      expect(recorder.events.filter(({ type }) => type === 'tester.trouble')).toHaveLength(1);
+      expect(recorder.latest('qemu.exit')).toMatchObject({ asked: 'quit', code: 0 });
+    },
+    DEADLINE_MS,
+  );
+});
+
+it(
+  'has one end, for which everybody waits who asks for it',
+  async () => {
+    const live = await drill({ spawn: await spawned() });
+    await live.perform('await', 'ready');
+    const exited = () => live.ports[0]!.recorder.latest('run.end') !== undefined;
+    const first = live.stop();
+    await live.stop();
+    expect(exited()).toBe(true);
+    await first;
+  },
+  DEADLINE_MS,
+);
