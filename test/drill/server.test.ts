@@ -118,7 +118,11 @@ describe('who may', () => {
       expect(await client.ask('state')).toMatchObject({ vm: { state: 'running' } });
       expect(messages[0]).toMatchObject({ hello: { ports: ['p0'] } });
       client.close();
-      await client.closed;
+      // While it ends, and after.
+      for (const _ of [1, 2]) {
+        await expect(client.ask('state')).rejects.toMatchObject({ name: 'DrillError', code: 'ERR_CONTROL' });
+        await client.closed;
+      }
     },
     DEADLINE_MS,
   );
