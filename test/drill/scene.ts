@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { registry } from '../../src/contract/index.js';
 import {
   ControlServer,
   Drill,
@@ -14,6 +15,7 @@ import {
 import { guestFiles } from '../../src/guest/index.js';
 import { DEFAULT_PROFILE, profiles } from '../../src/peer/index.js';
 import { findQemu, probe } from '../../src/qemu/index.js';
+import { HtmlReporter } from '../../src/report/index.js';
 import type { Event, EventOf, EventType } from '../../src/timeline/index.js';
 import { guestFolder } from '../guest/bench.js';
 
@@ -69,7 +71,10 @@ export async function served(of: Drill, listen: Listen = { host: '127.0.0.1', po
     listen,
     tester: 'test',
     report: async () => {
-      throw new Error('no report in this test');
+      // As the command does it: beside the timelines.
+      const out = dirname(dirname(of.ports[0]!.writer.file));
+      await new HtmlReporter(registry).onEnd(await of.interim(), out);
+      return join(out, 'report.html');
     },
   });
   onTestFinished(() => server.close());
