@@ -44,6 +44,8 @@ const QUIET: ReadonlySet<string> = new Set([
 ]);
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 const MIB = 1 << 20;
+/** As many as have a key of the terminal's. */
+const MAX_PORTS = 9;
 
 const build = (argv: Argv) =>
   outOption(qemuOption(casesOption(argv)))
@@ -52,7 +54,7 @@ const build = (argv: Argv) =>
       string: true,
       requiresArg: true,
       default: [] as string[],
-      defaultDescription: 'one of its own with --spawn',
+      defaultDescription: 'its own with --spawn',
       coerce: (given: unknown) => [given].flat().map(String),
       describe: 'vhost-user socket: QEMU’s (role server) or the peer’s (client); several are several ports',
     })
@@ -77,6 +79,12 @@ const build = (argv: Argv) =>
     })
     .option('replace', { boolean: true, default: false, describe: 'Take a path on which another switch listens' })
     .option('spawn', { boolean: true, default: false, describe: 'Start a QEMU for the drill, of --qemu' })
+    .option('ports', {
+      number: true,
+      default: 1,
+      requiresArg: true,
+      describe: 'With --spawn: NICs, each a port of the switch; with --socket there are as many as sockets',
+    })
     .option('guest', {
       string: true,
       describe:
@@ -105,6 +113,7 @@ const build = (argv: Argv) =>
       describe: 'Verbs on stdin, one a line; events on stdout, JSON Lines',
     })
     .example('$0 drill --spawn --guest', 'a whole drill in one command')
+    .example('$0 drill --spawn --guest --ports 2', 'the same with two NICs, each restarted for itself')
     .example('$0 drill --socket /run/vhu0.sock --qmp /run/qmp.sock', 'with a virtual machine of yours')
     .example('$0 drill --role server --socket /run/vhu0.sock --virsh vm1', 'the same through libvirt');
 
@@ -124,8 +133,9 @@ export function drillCommand({ io, settings, exit }: Context): CommandModule<obj
 async function execute(io: Io, argv: DrillArguments): Promise<number> {
   if (!argv.spawn && argv.socket.length === 0)
     throw new UsageError('ERR_USAGE', 'a drill needs --socket, or --spawn', 'drill --spawn --guest shows a whole one');
-  if (argv.spawn && argv.socket.length > 1)
-    throw new UsageError('ERR_USAGE', 'a spawned QEMU has one port', 'name one --socket');
+  const ports = argv.socket.length || argv.ports;
+  if (argv.spawn && !(Number.isInteger(ports) && ports >= 1 && ports <= MAX_PORTS))
+    throw new UsageError('ERR_USAGE', `a spawned QEMU has 1 to ${MAX_PORTS} ports, not ${ports}`);
   if (argv.qmp !== undefined && argv.virsh !== undefined)
     throw new UsageError('ERR_USAGE', '--qmp and --virsh exclude each other', 'one of them asks QEMU');
   if (!Number.isFinite(argv.capture) || argv.capture < 0)
@@ -249,7 +259,7 @@ async function spawnOf(io: Io, argv: DrillArguments) {
   const facts = await probe(await findQemu(argv.qemu));
   const { machine, accel } = argv;
   const guest = argv.guest === undefined ? undefined : guestFiles(guestFolder(io, argv.guest));
-  return { facts, machine, accel, queuePairs: 1, reconnectMs: 1000, ...(guest && { guest }) };
+  return { facts, machine, accel, queuePairs: 1, reconnectMs: 1000, ports: argv.ports, ...(guest && { guest }) };
 }
 
 /** @throws UsageError when there is none */

@@ -9,7 +9,7 @@ import type { Profile } from '../peer/index.js';
 import {
   type AccelChoice,
   askVersion,
-  CHARDEV_ID,
+  chardevId,
   commandLine,
   guestAccel,
   haltBios,
@@ -52,13 +52,15 @@ export interface Spawn {
   queuePairs: number;
   /** A client's retry interval. */
   reconnectMs: Ms;
+  /** How many ports it has whose sockets are left to the drill; 1 unless said. */
+  ports?: number;
   /** What it boots; without it a machine that halts at once. */
   guest?: GuestFiles;
 }
 
 export interface DrillOptions {
   role: Role;
-  /** Of vhost-user, one for each port: QEMU's (server) or the peer's (client). A spawned QEMU has one, which may be left to the drill. */
+  /** Of vhost-user, one for each port: QEMU's (server) or the peer's (client). Those of a spawned QEMU may be left to the drill. */
   sockets: readonly string[];
   profile: Profile;
   /** The drill's folder, which is there. */
@@ -182,7 +184,8 @@ export class Drill {
     const workspace = options.spawn && (await Workspace.create());
     let drill: Drill | undefined;
     try {
-      const sockets = options.sockets.length > 0 ? options.sockets : [join(workspace!.path, 'vhost-user.sock')];
+      const own = Array.from({ length: options.spawn?.ports ?? 1 }, (_, i) => `vhost-user${i || ''}.sock`);
+      const sockets = options.sockets.length > 0 ? options.sockets : own.map((name) => join(workspace!.path, name));
       if (!options.replace) for (const socket of sockets) await demandFree(options.role, socket);
       drill = new Drill(options, sockets);
       drill.#workspace = workspace;
@@ -342,21 +345,21 @@ export class Drill {
     this.#judging = setTimeout(() => this.#judge(), JUDGE_MS);
   }
 
-  /** The peers come. A listening QEMU may not be there yet: they dial on. */
-  async #present(): Promise<void> {
-    await Promise.all(
-      this.ports.map((port) => (port.role === 'client' ? port.peer.arrive() : void port.peer.arrive().catch(() => {}))),
-    );
+  /** The peers come. A listening QEMU may not be there yet: they dial on. @param startup see Peer.arrive() */
+  async #present(startup = false): Promise<void> {
+    const arrive = ({ role, peer }: Port) =>
+      role === 'client' ? peer.arrive() : void peer.arrive({}, startup).catch(() => {});
+    await Promise.all(this.ports.map(arrive));
   }
 
   async #spawn({ facts, machine, accel, queuePairs, reconnectMs, guest }: Spawn): Promise<void> {
-    const [port] = this.ports;
     const { path: dir } = await this.#workspace!.makeDir();
     const file = (name: string) => join(dir, name);
     const memory = guest ? GUEST_MEMORY : HALTED_MEMORY;
     if (guest) await writeFile(file('initrd'), await guestInitramfs(guest));
     else await writeFile(file('bios'), haltBios());
-    const { role, socket } = port!;
+    const { role } = this.#o;
+    const [socketPath, ...morePaths] = this.ports.map(({ socket }) => socket);
     const argv = commandLine({
       facts,
       role,
@@ -366,7 +369,8 @@ export class Drill {
       ring: 'split',
       memory,
       reconnectMs,
-      socketPath: socket,
+      socketPath: socketPath!,
+      morePaths,
       qmpPath: file('qmp'),
       qtestPath: file('qtest'),
       biosPath: file('bios'),
@@ -382,16 +386,17 @@ export class Drill {
     this.#version = facts.version;
     this.#binary = facts.binary;
     this.#how = 'spawned';
-    port!.identify({
-      version: facts.version,
-      argv: [facts.path, ...argv],
-      queuePairs,
-      reconnectMs: role === 'client' ? reconnectMs : 0,
-      machine,
-      memory,
-    });
+    for (const port of this.ports)
+      port.identify({
+        version: facts.version,
+        argv: [facts.path, ...argv],
+        queuePairs,
+        reconnectMs: role === 'client' ? reconnectMs : 0,
+        machine,
+        memory,
+      });
     // A client dials at its start, and waits for nobody.
-    if (role === 'client') await port!.peer.arrive();
+    if (role === 'client') await this.#present();
     const qemu = await launch({
       path: facts.path,
       argv,
@@ -402,11 +407,13 @@ export class Drill {
       recorder: this.#all,
     });
     this.#qemu = qemu;
-    port!.stage(qemu);
+    for (const port of this.ports) port.stage(qemu);
     this.#observer.watchProcess(qemu.pid);
-    if (role === 'server') void port!.peer.arrive({}, true).catch(() => {});
+    if (role === 'server') await this.#present(true);
     const ignore = () => {};
-    if (guest) qemu.console.then((socket) => recordGuest(socket, port!.recorder), ignore);
+    // The NICs are on the bus in the order of the ports, and so the kernel numbers them.
+    const ofNic = (nic: string) => this.ports.find((_, i) => nic === `eth${i}`)?.recorder;
+    if (guest) qemu.console.then((socket) => recordGuest(socket, this.#all, ignore, ofNic), ignore);
     qemu.qmp.then((qmp) => {
       const monitor: Monitor = {
         how: 'spawned',
@@ -418,7 +425,10 @@ export class Drill {
         lost: qemu.exited.then(() => {}),
         close: ignore,
       };
-      this.#observer.watchMonitor(monitor, [{ id: CHARDEV_ID, recorder: port!.recorder }]);
+      this.#observer.watchMonitor(
+        monitor,
+        this.ports.map(({ recorder }, i) => ({ id: chardevId(i), recorder })),
+      );
     }, ignore);
   }
 
@@ -563,7 +573,7 @@ export class Drill {
   // --- what happens -------------------------------------------------------------------------------------------------------
 
   #took(port: Port, event: Event): void {
-    if (event.type === 'guest.trouble') this.#troubles++;
+    if (event.type === 'guest.trouble' && port === this.ports[0]) this.#troubles++;
     // Who dials is QEMU itself; who made a listening socket may have been somebody else, who handed it on.
     if (event.type === 'session.open' && !this.#o.spawn && !port.identified)
       // After all have heard of the session itself.

@@ -132,6 +132,49 @@ describe('a spawned QEMU', () => {
     },
     2 * DEADLINE_MS,
   );
+
+  it(
+    'has several ports, of which one is restarted and the others’ pings go on',
+    async () => {
+      const live = await drill({ spawn: await spawned({ guest: true, ports: 2 }) });
+      const [p0, p1] = live.ports.map(({ recorder }) => recorder);
+      const nics = (recorder: typeof p0) => [
+        ...new Set(
+          recorder!.events.flatMap((event) =>
+            event.type === 'guest.ping' || event.type === 'guest.carrier' ? [event.nic] : [],
+          ),
+        ),
+      ];
+      await Promise.all([happened(live, 'guest.ping'), happened(live, 'guest.ping', () => true, 1)]);
+      await live.perform('down', {}, 'p1');
+      const gone = p1!.events.find(({ type }) => type === 'session.close')!;
+      // The other port's pings are answered while this one is away, and its carrier never went.
+      const before = p0!.latest('guest.ping')!.number;
+      await happened(live, 'guest.ping', ({ number }) => number > before + 5);
+      expect(live.state().ports).toMatchObject({
+        p0: { restartCount: 0, session: 1, link: 'up' },
+        p1: { restartCount: 1, peer: 'away' },
+      });
+      await live.perform('up', {}, 'p1');
+      await live.perform('await', 'ready', 'p1');
+      await live.perform('traffic', {}, 'p1');
+      expect(live.state().ports).toMatchObject({ p0: { session: 1 }, p1: { session: 2 } });
+      const left = (recorder: typeof p0) =>
+        recorder!.events.some((event) => event.type === 'guest.carrier' && !event.up && event.t > gone.t);
+      expect([left(p0), left(p1)]).toEqual([false, true]);
+      expect([nics(p0), nics(p1)]).toEqual([['eth0'], ['eth1']]);
+      // Each chardev says of itself what its own connection is.
+      const said = (recorder: typeof p0) =>
+        recorder!.events.some((event) => event.type === 'chardev.state' && !event.connected && event.t > gone.t);
+      expect([said(p0), said(p1)]).toEqual([false, true]);
+      const { variants } = await live.finish();
+      expect(variants.map(({ variant, verdict, reason }) => [variant, verdict, reason])).toEqual([
+        ['drill[port=p0]', 'pass', undefined],
+        ['drill[port=p1]', 'pass', undefined],
+      ]);
+    },
+    2 * DEADLINE_MS,
+  );
 });
 
 /** A QEMU that an operator started, with a monitor that listens. */

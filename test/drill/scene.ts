@@ -30,7 +30,7 @@ export function folder(): string {
 }
 
 /** What is needed to spawn a QEMU that halts, or one with a guest. */
-export async function spawned({ guest = false }: { guest?: boolean } = {}): Promise<Spawn> {
+export async function spawned({ guest = false, ports = 1 }: { guest?: boolean; ports?: number } = {}): Promise<Spawn> {
   const facts = await probe(await findQemu());
   return {
     facts,
@@ -38,6 +38,7 @@ export async function spawned({ guest = false }: { guest?: boolean } = {}): Prom
     accel: 'auto',
     queuePairs: 1,
     reconnectMs: 1000,
+    ports,
     ...(guest && { guest: guestFiles(guestFolder()) }),
   };
 }
@@ -81,14 +82,15 @@ export async function served(of: Drill, listen: Listen = { host: '127.0.0.1', po
   return server;
 }
 
-/** The first event of a type on the first port from now on, or that was there already, for which `test` holds. */
+/** The first event of a type on a port from now on, or that was there already, for which `test` holds. */
 export function happened<T extends EventType>(
   of: Drill,
   type: T,
   test: (event: EventOf<T>) => boolean = () => true,
+  port = 0,
 ): Promise<EventOf<T>> {
   const wanted = (event: Event): event is EventOf<T> => event.type === type && test(event as EventOf<T>);
-  const { recorder } = of.ports[0]!;
+  const { name, recorder } = of.ports[port]!;
   return new Promise((resolve, reject) => {
     const there = recorder.events.find(wanted);
     if (there) return resolve(there as EventOf<T>);
@@ -96,8 +98,8 @@ export function happened<T extends EventType>(
       () => reject(new Error(`no ${type}: ${JSON.stringify(of.state(), null, 1)}`)),
       DEADLINE_MS,
     );
-    const end = of.listen((_port, event) => {
-      if (!wanted(event)) return;
+    const end = of.listen((at, event) => {
+      if (at.name !== name || !wanted(event)) return;
       clearTimeout(timer);
       end();
       resolve(event);
