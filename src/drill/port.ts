@@ -253,7 +253,8 @@ export class Port {
   #took(event: Event): void {
     this.tracker.take(event);
     this.restarts.take(event);
-    if (event.type === 'session.close' && !event.extra) this.peer.traffic.clear();
+    if (event.type === 'session.close' && (!event.extra || event.session === this.peer.session?.number))
+      this.peer.traffic.clear();
     if (this.#identified) this.writer.append(event);
     else this.#early.push(event);
   }
