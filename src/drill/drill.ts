@@ -619,7 +619,7 @@ export class Drill {
     const { restarts } = port.restarts;
     const verdicts = this.#verdicts.get(port.name);
     return {
-      ...port.tracker.state,
+      ...port.state,
       ...(port.busy !== undefined && { busy: port.busy }),
       restarts: restarts.slice(-SHOWN_RESTARTS),
       restartCount: restarts.length,

@@ -9,7 +9,7 @@ interface Ring {
 
 /** Follows the events of one port. */
 export class PortTracker {
-  readonly state: PortState;
+  readonly state: Omit<PortState, 'profile'>;
   #listening = false;
   /** QEMU's property `connected` can be read. */
   #qom = false;
@@ -17,7 +17,7 @@ export class PortTracker {
   /** Clients that wait behind the one that is served, and whether QEMU has spoken to them. */
   readonly #behind = new Map<number, { spoken: boolean }>();
 
-  constructor(about: Pick<PortState, 'port' | 'role' | 'socket' | 'profile'>) {
+  constructor(about: Pick<PortState, 'port' | 'role' | 'socket'>) {
     this.state = { ...about, peer: 'away', chardev: 'DISCONNECTED', rings: { running: [], started: [] } };
   }
 

@@ -21,6 +21,7 @@ import { LiveStage } from './live-stage.js';
 import type { Observer } from './observer.js';
 import { PortTracker } from './port-state.js';
 import { RestartLog } from './restart-log.js';
+import type { PortState } from './view.js';
 
 /** What a drill knows of the QEMU behind a port once it is found; see RunBegin. */
 export interface Identity {
@@ -108,7 +109,7 @@ export class Port {
           })
         : undefined;
     this.variant = variantOf(name, role, driver);
-    this.tracker = new PortTracker({ port: name, role, socket, profile: profile.name });
+    this.tracker = new PortTracker({ port: name, role, socket });
     this.recorder.listen((event) => this.#took(event));
     this.recorder.record({
       type: 'run.begin',
@@ -147,6 +148,15 @@ export class Port {
       wantedRings: () => this.restarts.wanted,
     });
     return this.#stage;
+  }
+
+  /** What it is in: as its events tell, and what only the peer knows. */
+  get state(): PortState {
+    const { state } = this.tracker;
+    const { profile, present } = this.peer;
+    // Of a dial that is given up no event tells.
+    const gaveUp = state.role === 'server' && state.peer === 'waiting' && !present;
+    return { ...state, profile: profile.name, ...(gaveUp && { peer: 'away' }) };
   }
 
   get identified(): boolean {

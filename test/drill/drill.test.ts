@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Drill, DrillError, storeRecord } from '../../src/drill/index.js';
 import { listenUnix } from '../../src/os/index.js';
+import { DEFAULT_PROFILE } from '../../src/peer/index.js';
 import { commandLine, findQemu, haltBios, launch, probe } from '../../src/qemu/index.js';
 import { readRun } from '../../src/runner/index.js';
 import { Recorder, readTimeline } from '../../src/timeline/index.js';
@@ -61,6 +62,26 @@ describe('a spawned QEMU', () => {
       expect(vm).toMatchObject({ state: 'gone', exit: { signal: 'SIGABRT' } });
       expect(vm.evidence!.length).toBeGreaterThan(0);
       expect(await live.finish()).toMatchObject({ exitCode: 3, variants: [{ verdict: 'fail', kind: 'crash' }] });
+    },
+    DEADLINE_MS,
+  );
+
+  it.each(['server', 'client'] as const)(
+    'shows as what the peer came back, in role %s',
+    async (role) => {
+      const live = await drill({ spawn: await spawned(), role });
+      await live.perform('await', 'ready');
+      const profile = () => live.state().ports.p0!.profile;
+      expect(profile()).toBe(DEFAULT_PROFILE);
+      await live.perform('restart', { away: 0, back: { profile: 'testpmd-22.11' } });
+      expect(profile()).toBe('testpmd-22.11');
+      await live.perform('down', {});
+      await live.perform('up', { back: { profile: 'ovs-dpdk-3.5' } });
+      expect(profile()).toBe('ovs-dpdk-3.5');
+      await live.perform('restart', { away: 0, back: 'original' });
+      expect(profile()).toBe(DEFAULT_PROFILE);
+      await live.perform('profile', { name: 'ovs-dpdk-4.0' });
+      expect(profile()).toBe('ovs-dpdk-4.0');
     },
     DEADLINE_MS,
   );

@@ -3,7 +3,7 @@ import { PortTracker } from '../../src/drill/port-state.js';
 import type { EventBody, Role } from '../../src/timeline/index.js';
 import { closed, echo, enabled, feed, opened, ping, received, started, stopped } from './feed.js';
 
-const about = (role: Role) => ({ port: 'p0', role, socket: '/run/s', profile: 'ovs-dpdk-3.1' });
+const about = (role: Role) => ({ port: 'p0', role, socket: '/run/s' });
 
 function tracker(role: Role, ...bodies: EventBody[]): PortTracker {
   const made = new PortTracker(about(role));

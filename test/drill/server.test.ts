@@ -317,5 +317,14 @@ describe('a drill whose QEMU has not come', () => {
     await live.perform('stop');
     await refused;
     expect(live.ports[0]!.busy).toBeUndefined();
+    const peer = () => live.state().ports.p0!.peer;
+    expect(peer()).toBe('waiting');
+    await live.perform('down', {});
+    expect(peer()).toBe('away');
+    // It dials again, and is waited for again.
+    const again = expect(live.perform('up')).rejects.toMatchObject({ code: 'ERR_STEP' });
+    expect(peer()).toBe('waiting');
+    await live.perform('stop');
+    await again;
   });
 });
