@@ -81,6 +81,19 @@ describe('who may', () => {
     DEADLINE_MS,
   );
 
+  // A port below 1024 is root's.
+  it.skipIf(process.getuid!() !== 0)('need not name port 80, as browsers do not', async () => {
+    const live = await drill({ sockets: [join(folder(), 'vhu.sock')] });
+    // Of this machine as well, and nobody's port.
+    const host = '127.73.80.1';
+    const server = await served(live, { host, port: 80 });
+    expect((await get(server, '/')).status).toBe(200);
+    for (const name of [host, `${host}:80`, '127.0.0.1', 'localhost'])
+      expect(await upgrade(server, { headers: { Host: name, Origin: `http://${name}` } }), name).toBe(101);
+    for (const headers of [{ Host: 'evil.example' }, { Host: `${host}:81` }, { Host: host, Origin: `https://${host}` }])
+      expect(await upgrade(server, { headers: headers as Record<string, string> }), JSON.stringify(headers)).toBe(403);
+  });
+
   it(
     'gets the page without, and exports with it',
     async () => {
