@@ -9,6 +9,7 @@ import {
   commandOf,
   Drill,
   DrillError,
+  isQuiet,
   judgeInThread,
   type Listen,
   libvirtXml,
@@ -28,20 +29,8 @@ import { tester } from './package.js';
 import { roles } from './settings.js';
 import { UsageError } from './usage-error.js';
 
-/** Events that nobody wants to read as they come by. */
-const QUIET: ReadonlySet<string> = new Set([
-  'pace',
-  'proc.sample',
-  'qmp.heartbeat',
-  'ring.kick',
-  'ring.call',
-  'guest.echo',
-  'guest.ping',
-  'wire.recv',
-  'wire.send',
-  'peer.dial-failed',
-  'socket.path',
-]);
+/** Besides everyday business, what would hide the rest in a log that has no filter. */
+const DETAILS: ReadonlySet<string> = new Set(['wire.recv', 'wire.send', 'peer.dial-failed', 'socket.path']);
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 const MIB = 1 << 20;
 /** As many as have a key of the terminal's. */
@@ -298,7 +287,7 @@ function introduce(io: Io, argv: DrillArguments, drill: Drill, server: ControlSe
 function watch(io: Io, drill: Drill, plain: boolean): () => void {
   return drill.listen(({ name }, event) => {
     if (plain) io.stdout.write(`${JSON.stringify({ port: name, ...event })}\n`);
-    else if (!QUIET.has(event.type))
+    else if (!isQuiet(event) && !DETAILS.has(event.type))
       io.stderr.write(`${name} +${(event.t / 1000).toFixed(3)} s  ${describeEvent(event)}\n`);
   });
 }

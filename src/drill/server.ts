@@ -13,6 +13,7 @@ import type { Drill } from './drill.js';
 import { DrillError } from './error.js';
 import { drawPort } from './picture.js';
 import type { Port } from './port.js';
+import { isQuiet } from './quiet.js';
 import { controlVerbs } from './verbs.js';
 
 /** The subprotocol, with its version. */
@@ -411,5 +412,6 @@ const shown = (port: Port, event: Event) => ({
   t: event.t,
   type: event.type,
   text: describeEvent(event),
+  ...(isQuiet(event) && { quiet: true }),
   event,
 });

@@ -2,7 +2,7 @@
  * The page of a drill. It knows the control protocol of docs/drill.md and nothing else. Whatever comes from the tester is text.
  * @typedef {import('../view.js').DrillState} DrillState
  * @typedef {import('../view.js').PortView} PortView
- * @typedef {{ port: string, seq: number, t: number, type: string, text: string, event: Record<string, unknown> }} Shown
+ * @typedef {{ port: string, seq: number, t: number, type: string, text: string, quiet?: true, event: Record<string, unknown> }} Shown
  * @typedef {{ name: string, help: string, confirm?: boolean }} Verb
  */
 const PROTOCOL = 'vhost-reconnect.v1';
@@ -10,7 +10,6 @@ const KEPT = 2000;
 const ROWS = 500;
 const PICTURE_MS = 700;
 const KEYS = { r: 'restart', d: 'down', u: 'up', s: 'stall', e: 'resume' };
-const QUIET = new Set(['qmp.heartbeat', 'proc.sample', 'ring.kick', 'ring.call', 'guest.ping', 'guest.echo']);
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 const at = (id) => /** @type {T} */ (document.getElementById(id));
@@ -381,8 +380,8 @@ function picture({ port, drawing }) {
 // --- events -------------------------------------------------------------------------------------------------------------
 
 /** @param {Shown} shown */
-function wanted({ port, type, text }) {
-  if (port !== selected || QUIET.has(type)) return false;
+function wanted({ port, type, text, quiet }) {
+  if (port !== selected || quiet) return false;
   const words = value('filter')
     .toLowerCase()
     .split(/\s+/)
