@@ -235,16 +235,20 @@ function show(next) {
   changed = true;
   const { vm } = next;
   const port = next.ports[selected];
-  const crashed = vm.state === 'gone' && vm.exit?.asked === undefined;
-  at('crash').hidden = !crashed;
-  if (crashed) {
+  const gone = vm.state === 'gone';
+  const crashed = gone && vm.exit?.asked === undefined;
+  at('gone').hidden = !gone;
+  at('gone').className = crashed ? 'bad' : '';
+  if (gone) {
     const how =
       vm.exit?.signal ??
       (vm.exit?.code === null || vm.exit === undefined ? 'how is not known' : `exit code ${vm.exit.code}`);
-    /** @type {HTMLElement} */ (at('crash').firstElementChild).textContent = `QEMU IS GONE: ${how}`;
-    /** @type {HTMLElement} */ (at('crash').lastElementChild).textContent = (vm.evidence ?? []).join('\n');
+    /** @type {HTMLElement} */ (at('gone').firstElementChild).textContent = crashed
+      ? `QEMU IS GONE: ${how}`
+      : 'QEMU is gone, as it was asked to';
+    /** @type {HTMLElement} */ (at('gone').lastElementChild).textContent = (vm.evidence ?? []).join('\n');
   }
-  document.title = `${crashed ? 'QEMU GONE' : (port?.chardev ?? 'drill')} · drill`;
+  document.title = `${gone ? 'QEMU GONE' : (port?.chardev ?? 'drill')} · drill`;
   const facts = [
     vm.version === undefined ? 'QEMU' : `QEMU ${vm.version}`,
     vm.pid === undefined ? 'process not known' : `process ${vm.pid}`,

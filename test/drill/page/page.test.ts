@@ -91,13 +91,26 @@ describe('the page of a drill', () => {
       process.kill(live.state().vm.pid!, 'SIGABRT');
       await happened(live, 'qemu.exit');
       const since = performance.now();
-      await page.locator('#crash >> text=QEMU IS GONE: SIGABRT').waitFor({ timeout: 30_000 });
+      await page.locator('#gone.bad >> text=QEMU IS GONE: SIGABRT').waitFor({ timeout: 30_000 });
       // Of a machine that is not overloaded; what is promised is a part of a second.
       expect(performance.now() - since).toBeLessThan(5000);
       await happened(live, 'qemu.post-mortem');
-      await page.locator('#crash pre:not(:empty)').waitFor();
+      await page.locator('#gone pre:not(:empty)').waitFor();
+      expect(await page.locator('#gone').innerText()).toContain('Begin another drill');
       expect(await page.title()).toContain('QEMU GONE');
       await picture(page, 'drill-crash');
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'says what to do when QEMU was asked to end, which is no crash',
+    async () => {
+      const { live, page } = await opened();
+      expect(await page.locator('#gone').isVisible()).toBe(false);
+      await live.perform('qmp', { execute: 'quit' });
+      await page.locator('#gone:not(.bad) >> text=QEMU is gone, as it was asked to').waitFor();
+      await page.locator('#gone >> text=Begin another drill').waitFor();
     },
     DEADLINE_MS,
   );
