@@ -9,6 +9,7 @@ import {
   commandOf,
   Drill,
   DrillError,
+  isQuiet,
   judgeInThread,
   type Listen,
   libvirtXml,
@@ -18,32 +19,22 @@ import {
 } from '../drill/index.js';
 import { DEFAULT_PROFILE, profiles } from '../peer/index.js';
 import { accelChoices, findQemu, machineTypes, probe } from '../qemu/index.js';
-import { describeEvent, HtmlReporter, paint, renderSummary, wantsColour } from '../report/index.js';
+import { describeEvent, HtmlReporter, paint, printable, renderSummary, wantsColour } from '../report/index.js';
 import { allVariants, readCatalogue } from './catalogue.js';
 import { demandGuest } from './guest.js';
-import type { Context, Io } from './io.js';
+import { type Context, EXIT, type Io } from './io.js';
 import { casesOption, choice, outOption, qemuOption, text, withSettings } from './options.js';
-import { makeOut } from './out.js';
+import { isFileTrouble, makeOut, unwritable } from './out.js';
 import { tester } from './package.js';
 import { roles } from './settings.js';
 import { UsageError } from './usage-error.js';
 
-/** Events that nobody wants to read as they come by. */
-const QUIET: ReadonlySet<string> = new Set([
-  'pace',
-  'proc.sample',
-  'qmp.heartbeat',
-  'ring.kick',
-  'ring.call',
-  'guest.echo',
-  'guest.ping',
-  'wire.recv',
-  'wire.send',
-  'peer.dial-failed',
-  'socket.path',
-]);
+/** Besides everyday business, what would hide the rest in a log that has no filter. */
+const DETAILS: ReadonlySet<string> = new Set(['wire.recv', 'wire.send', 'peer.dial-failed', 'socket.path']);
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 const MIB = 1 << 20;
+/** As many as have a key of the terminal's. */
+const MAX_PORTS = 9;
 
 const build = (argv: Argv) =>
   outOption(qemuOption(casesOption(argv)))
@@ -52,7 +43,7 @@ const build = (argv: Argv) =>
       string: true,
       requiresArg: true,
       default: [] as string[],
-      defaultDescription: 'one of its own with --spawn',
+      defaultDescription: 'its own with --spawn',
       coerce: (given: unknown) => [given].flat().map(String),
       describe: 'vhost-user socket: QEMU’s (role server) or the peer’s (client); several are several ports',
     })
@@ -77,6 +68,12 @@ const build = (argv: Argv) =>
     })
     .option('replace', { boolean: true, default: false, describe: 'Take a path on which another switch listens' })
     .option('spawn', { boolean: true, default: false, describe: 'Start a QEMU for the drill, of --qemu' })
+    .option('ports', {
+      number: true,
+      default: 1,
+      requiresArg: true,
+      describe: 'With --spawn: NICs, each a port of the switch; with --socket there are as many as sockets',
+    })
     .option('guest', {
       string: true,
       describe:
@@ -105,6 +102,7 @@ const build = (argv: Argv) =>
       describe: 'Verbs on stdin, one a line; events on stdout, JSON Lines',
     })
     .example('$0 drill --spawn --guest', 'a whole drill in one command')
+    .example('$0 drill --spawn --guest --ports 2', 'the same with two NICs, each restarted for itself')
     .example('$0 drill --socket /run/vhu0.sock --qmp /run/qmp.sock', 'with a virtual machine of yours')
     .example('$0 drill --role server --socket /run/vhu0.sock --virsh vm1', 'the same through libvirt');
 
@@ -124,8 +122,9 @@ export function drillCommand({ io, settings, exit }: Context): CommandModule<obj
 async function execute(io: Io, argv: DrillArguments): Promise<number> {
   if (!argv.spawn && argv.socket.length === 0)
     throw new UsageError('ERR_USAGE', 'a drill needs --socket, or --spawn', 'drill --spawn --guest shows a whole one');
-  if (argv.spawn && argv.socket.length > 1)
-    throw new UsageError('ERR_USAGE', 'a spawned QEMU has one port', 'name one --socket');
+  const ports = argv.socket.length || argv.ports;
+  if (argv.spawn && !(Number.isInteger(ports) && ports >= 1 && ports <= MAX_PORTS))
+    throw new UsageError('ERR_USAGE', `a spawned QEMU has 1 to ${MAX_PORTS} ports, not ${ports}`);
   if (argv.qmp !== undefined && argv.virsh !== undefined)
     throw new UsageError('ERR_USAGE', '--qmp and --virsh exclude each other', 'one of them asks QEMU');
   if (!Number.isFinite(argv.capture) || argv.capture < 0)
@@ -169,7 +168,7 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
   } catch (error) {
     rmSync(out, { recursive: true, force: true });
     quiet();
-    throw error;
+    throw isFileTrouble(error, out) ? unwritable(out, error) : error;
   }
   let server: ControlServer | undefined;
   const control = join(out, CONTROL);
@@ -203,12 +202,25 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
     rmSync(control, { force: true });
     quiet();
   }
-  const result = await drill.finish();
-  await storeRecord(result, out);
-  const stream = argv.plain ? io.stderr : io.stdout;
-  stream.write(renderSummary(result, out, registry, paint(false)));
+  let code: number = EXIT.ok;
+  let lost: DrillError | undefined;
+  try {
+    const result = await drill.finish();
+    code = result.exitCode;
+    const stream = argv.plain ? io.stderr : io.stdout;
+    stream.write(renderSummary(result, out, registry, paint(false)));
+    await storeRecord(result, out);
+  } catch (error) {
+    // What the disk has no room for is told; it is no reason to keep silent on what is known.
+    if (!(error instanceof DrillError)) throw error;
+    lost = error;
+  }
+  const incomplete = drill.incomplete ?? lost;
   io.stderr.write(`record: ${out}\n`);
-  return result.exitCode;
+  if (!incomplete) return code;
+  const { message, hint } = incomplete;
+  io.stderr.write(`INCOMPLETE  ${printable(message)}${hint ? ` (${hint})` : ''}\n`);
+  return code === EXIT.ok ? EXIT.inconclusive : code;
 }
 
 /** @throws UsageError ERR_USAGE for what is no place to listen, or one that is open to others */
@@ -236,7 +248,7 @@ async function spawnOf(io: Io, argv: DrillArguments) {
   const facts = await probe(await findQemu(argv.qemu));
   const { machine, accel } = argv;
   const guest = argv.guest === undefined ? undefined : demandGuest(io, argv.guest);
-  return { facts, machine, accel, queuePairs: 1, reconnectMs: 1000, ...(guest && { guest }) };
+  return { facts, machine, accel, queuePairs: 1, reconnectMs: 1000, ports: argv.ports, ...(guest && { guest }) };
 }
 
 /** What to do now. */
@@ -265,7 +277,7 @@ function introduce(io: Io, argv: DrillArguments, drill: Drill, server: ControlSe
 function watch(io: Io, drill: Drill, plain: boolean): () => void {
   return drill.listen(({ name }, event) => {
     if (plain) io.stdout.write(`${JSON.stringify({ port: name, ...event })}\n`);
-    else if (!QUIET.has(event.type))
+    else if (!isQuiet(event) && !DETAILS.has(event.type))
       io.stderr.write(`${name} +${(event.t / 1000).toFixed(3)} s  ${describeEvent(event)}\n`);
   });
 }

@@ -115,8 +115,10 @@ export class ControlClient {
     return client;
   }
 
-  /** Asks for a verb. @throws DrillError with the server's code, message and hint */
+  /** Asks for a verb. @throws DrillError with the server's code, message and hint; ERR_CONTROL when the connection ends, or has */
   ask(verb: string, params?: Json, port?: string): Promise<Json | undefined> {
+    if (this.#socket.readyState !== WebSocket.OPEN)
+      return Promise.reject(new DrillError('ERR_CONTROL', `${verb}: the connection has ended`, 'connect anew'));
     const id = ++this.#requests;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });

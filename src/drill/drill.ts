@@ -9,7 +9,7 @@ import type { Profile } from '../peer/index.js';
 import {
   type AccelChoice,
   askVersion,
-  CHARDEV_ID,
+  chardevId,
   commandLine,
   guestAccel,
   haltBios,
@@ -35,7 +35,7 @@ import {
   type VariantResult,
 } from '../runner/index.js';
 import { Switch } from '../switch/index.js';
-import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline } from '../timeline/index.js';
+import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline, Timeline } from '../timeline/index.js';
 import { DrillError } from './error.js';
 import { FanOut } from './fan-out.js';
 import { dialMonitor, type Monitor, virshMonitor } from './monitor.js';
@@ -52,13 +52,15 @@ export interface Spawn {
   queuePairs: number;
   /** A client's retry interval. */
   reconnectMs: Ms;
+  /** How many ports it has whose sockets are left to the drill; 1 unless said. */
+  ports?: number;
   /** What it boots; without it a machine that halts at once. */
   guest?: GuestFiles;
 }
 
 export interface DrillOptions {
   role: Role;
-  /** Of vhost-user, one for each port: QEMU's (server) or the peer's (client). A spawned QEMU has one, which may be left to the drill. */
+  /** Of vhost-user, one for each port: QEMU's (server) or the peer's (client). Those of a spawned QEMU may be left to the drill. */
   sockets: readonly string[];
   profile: Profile;
   /** The drill's folder, which is there. */
@@ -124,6 +126,8 @@ export class Drill {
   #judging: NodeJS.Timeout | undefined;
   #judged: Promise<void> = Promise.resolve();
   #over = false;
+  #closing: Promise<void> | undefined;
+  #incomplete: DrillError | undefined;
 
   private constructor(options: DrillOptions, sockets: readonly string[]) {
     this.#o = options;
@@ -157,6 +161,7 @@ export class Drill {
         network,
         observer: () => this.#observer,
         captureBytes: options.captureBytes,
+        incomplete: (file, error) => this.#spoiled(file, error),
       });
       like ??= port.recorder;
       byName.set(name, port);
@@ -179,7 +184,8 @@ export class Drill {
     const workspace = options.spawn && (await Workspace.create());
     let drill: Drill | undefined;
     try {
-      const sockets = options.sockets.length > 0 ? options.sockets : [join(workspace!.path, 'vhost-user.sock')];
+      const own = Array.from({ length: options.spawn?.ports ?? 1 }, (_, i) => `vhost-user${i || ''}.sock`);
+      const sockets = options.sockets.length > 0 ? options.sockets : own.map((name) => join(workspace!.path, name));
       if (!options.replace) for (const socket of sockets) await demandFree(options.role, socket);
       drill = new Drill(options, sockets);
       drill.#workspace = workspace;
@@ -196,6 +202,11 @@ export class Drill {
   listen(listener: EventListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Why the record is not whole; the first reason. */
+  get incomplete(): DrillError | undefined {
+    return this.#incomplete;
   }
 
   /** What it is in now. */
@@ -260,7 +271,7 @@ export class Drill {
     return this.#record(ports);
   }
 
-  /** Ends it, if it is not over, and judges. @returns the record, as a run */
+  /** Ends it, if it is not over, and judges. @returns the record, as a run @throws DrillError ERR_RECORD when nothing is left of it */
   async finish(): Promise<RunResult> {
     await this.#close();
     return this.#record();
@@ -334,21 +345,21 @@ export class Drill {
     this.#judging = setTimeout(() => this.#judge(), JUDGE_MS);
   }
 
-  /** The peers come. A listening QEMU may not be there yet: they dial on. */
-  async #present(): Promise<void> {
-    await Promise.all(
-      this.ports.map((port) => (port.role === 'client' ? port.peer.arrive() : void port.peer.arrive().catch(() => {}))),
-    );
+  /** The peers come. A listening QEMU may not be there yet: they dial on. @param startup see Peer.arrive() */
+  async #present(startup = false): Promise<void> {
+    const arrive = ({ role, peer }: Port) =>
+      role === 'client' ? peer.arrive() : void peer.arrive({}, startup).catch(() => {});
+    await Promise.all(this.ports.map(arrive));
   }
 
   async #spawn({ facts, machine, accel, queuePairs, reconnectMs, guest }: Spawn): Promise<void> {
-    const [port] = this.ports;
     const { path: dir } = await this.#workspace!.makeDir();
     const file = (name: string) => join(dir, name);
     const memory = guest ? GUEST_MEMORY : HALTED_MEMORY;
     if (guest) await writeFile(file('initrd'), await guestInitramfs(guest));
     else await writeFile(file('bios'), haltBios());
-    const { role, socket } = port!;
+    const { role } = this.#o;
+    const [socketPath, ...morePaths] = this.ports.map(({ socket }) => socket);
     const argv = commandLine({
       facts,
       role,
@@ -358,7 +369,8 @@ export class Drill {
       ring: 'split',
       memory,
       reconnectMs,
-      socketPath: socket,
+      socketPath: socketPath!,
+      morePaths,
       qmpPath: file('qmp'),
       qtestPath: file('qtest'),
       biosPath: file('bios'),
@@ -374,16 +386,17 @@ export class Drill {
     this.#version = facts.version;
     this.#binary = facts.binary;
     this.#how = 'spawned';
-    port!.identify({
-      version: facts.version,
-      argv: [facts.path, ...argv],
-      queuePairs,
-      reconnectMs: role === 'client' ? reconnectMs : 0,
-      machine,
-      memory,
-    });
+    for (const port of this.ports)
+      port.identify({
+        version: facts.version,
+        argv: [facts.path, ...argv],
+        queuePairs,
+        reconnectMs: role === 'client' ? reconnectMs : 0,
+        machine,
+        memory,
+      });
     // A client dials at its start, and waits for nobody.
-    if (role === 'client') await port!.peer.arrive();
+    if (role === 'client') await this.#present();
     const qemu = await launch({
       path: facts.path,
       argv,
@@ -394,11 +407,13 @@ export class Drill {
       recorder: this.#all,
     });
     this.#qemu = qemu;
-    port!.stage(qemu);
+    for (const port of this.ports) port.stage(qemu);
     this.#observer.watchProcess(qemu.pid);
-    if (role === 'server') void port!.peer.arrive({}, true).catch(() => {});
+    if (role === 'server') await this.#present(true);
     const ignore = () => {};
-    if (guest) qemu.console.then((socket) => recordGuest(socket, port!.recorder), ignore);
+    // The NICs are on the bus in the order of the ports, and so the kernel numbers them.
+    const ofNic = (nic: string) => this.ports.find((_, i) => nic === `eth${i}`)?.recorder;
+    if (guest) qemu.console.then((socket) => recordGuest(socket, this.#all, ignore, ofNic), ignore);
     qemu.qmp.then((qmp) => {
       const monitor: Monitor = {
         how: 'spawned',
@@ -410,12 +425,20 @@ export class Drill {
         lost: qemu.exited.then(() => {}),
         close: ignore,
       };
-      this.#observer.watchMonitor(monitor, [{ id: CHARDEV_ID, recorder: port!.recorder }]);
+      this.#observer.watchMonitor(
+        monitor,
+        this.ports.map(({ recorder }, i) => ({ id: chardevId(i), recorder })),
+      );
     }, ignore);
   }
 
-  async #close(): Promise<void> {
-    if (this.#over) return;
+  /** Whoever ends it too waits for the same end. */
+  #close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  async #closeAll(): Promise<void> {
     this.#over = true;
     this.#abort.abort(new DrillError('ERR_OVER', 'the drill is over'));
     clearTimeout(this.#judging);
@@ -530,6 +553,18 @@ export class Drill {
     return (pid === undefined ? undefined : qemuProcess(pid)?.argv) ?? qemusWith(port.socket)[0]?.argv;
   }
 
+  /** The switch goes on: a virtual machine that works does so without a record. Said once, whatever else fails then. */
+  #spoiled(file: string, { message }: Error): void {
+    if (this.#incomplete) return;
+    const at = (this.#all.now() / 1000).toFixed(3);
+    this.#incomplete = new DrillError(
+      'ERR_RECORD',
+      `the record is incomplete, from +${at} s on: ${file}: ${message}`,
+      'the drill goes on without; for a whole record begin another where there is room',
+    );
+    this.#trouble(this.#incomplete);
+  }
+
   #trouble(error: unknown): void {
     const { message, hint } = error as { message: string; hint?: string };
     this.#all.record({ type: 'tester.trouble', what: message, ...(hint === undefined ? {} : { hint }) });
@@ -538,7 +573,7 @@ export class Drill {
   // --- what happens -------------------------------------------------------------------------------------------------------
 
   #took(port: Port, event: Event): void {
-    if (event.type === 'guest.trouble') this.#troubles++;
+    if (event.type === 'guest.trouble' && port === this.ports[0]) this.#troubles++;
     // Who dials is QEMU itself; who made a listening socket may have been somebody else, who handed it on.
     if (event.type === 'session.open' && !this.#o.spawn && !port.identified)
       // After all have heard of the session itself.
@@ -566,10 +601,14 @@ export class Drill {
       for (const port of this.ports) {
         if (!port.identified) continue;
         port.writer.flush();
+        if (port.writer.failure) continue;
         const list = await this.#o.judge(port.writer.file);
         this.#verdicts.set(port.name, { list, at: port.recorder.now() });
       }
-    })().catch((error: unknown) => this.#trouble(error));
+    })().catch((error: Error) => {
+      if ('syscall' in error) this.#spoiled(this.#o.out, error);
+      else this.#trouble(error);
+    });
     void this.#judged.then(() => {
       const took = performance.now() - began;
       if (!this.#over) this.#judging = setTimeout(() => this.#judge(), Math.max(JUDGE_MS, JUDGE_SHARE * took));
@@ -580,7 +619,7 @@ export class Drill {
     const { restarts } = port.restarts;
     const verdicts = this.#verdicts.get(port.name);
     return {
-      ...port.tracker.state,
+      ...port.state,
       ...(port.busy !== undefined && { busy: port.busy }),
       restarts: restarts.slice(-SHOWN_RESTARTS),
       restartCount: restarts.length,
@@ -606,7 +645,7 @@ export class Drill {
 
   async #result(port: Port, place: number): Promise<VariantResult> {
     const file = join(TIMELINES, `${fileName(port.variant.id)}.jsonl`);
-    const timeline = await readTimeline(join(this.#o.out, file));
+    const timeline = await this.#stored(port);
     const assessed = assess(timeline);
     return {
       place,
@@ -622,6 +661,19 @@ export class Drill {
       excerpt: excerpt(timeline, assessed.requirements, assessed),
       reproduce: this.#o.command,
     };
+  }
+
+  /** What is stored of a port. That something is missing could not be stored, and is judged all the same. @throws DrillError ERR_RECORD */
+  async #stored({ name, writer }: Port): Promise<Timeline> {
+    const timeline = await readTimeline(writer.file).catch((error: Error) => {
+      throw new DrillError('ERR_RECORD', `there is no record of ${name}: ${error.message}`);
+    });
+    if (!writer.failure) return timeline;
+    const what = this.#incomplete!.message;
+    return new Timeline([
+      ...timeline.events,
+      { seq: timeline.events.length, t: timeline.end, type: 'tester.trouble', what },
+    ]);
   }
 }
 

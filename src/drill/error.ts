@@ -9,6 +9,7 @@ export type DrillErrorCode =
   | 'ERR_SOCKET'
   | 'ERR_MONITOR'
   | 'ERR_CONTROL'
+  | 'ERR_RECORD'
   | 'ERR_RATE';
 
 /** A drill cannot be begun so, or cannot do what it was asked for. */

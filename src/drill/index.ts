@@ -4,6 +4,7 @@ export { Drill, type DrillOptions, judgeFile, type Spawn } from './drill.js';
 export { DrillError, type DrillErrorCode } from './error.js';
 export { judgeInThread } from './judge-thread.js';
 export { commandOf, parametersOf } from './parameters.js';
+export { isQuiet } from './quiet.js';
 export { storeRecord } from './record.js';
 export { renderScreen, type ScreenView } from './screen.js';
 export { type ControlOptions, ControlServer, type Listen, PROTOCOL } from './server.js';

@@ -9,13 +9,15 @@ interface Ring {
 
 /** Follows the events of one port. */
 export class PortTracker {
-  readonly state: PortState;
+  readonly state: Omit<PortState, 'profile'>;
   #listening = false;
   /** QEMU's property `connected` can be read. */
   #qom = false;
   readonly #rings = new Map<number, Ring>();
+  /** Clients that wait behind the one that is served, and whether QEMU has spoken to them. */
+  readonly #behind = new Map<number, { spoken: boolean }>();
 
-  constructor(about: Pick<PortState, 'port' | 'role' | 'socket' | 'profile'>) {
+  constructor(about: Pick<PortState, 'port' | 'role' | 'socket'>) {
     this.state = { ...about, peer: 'away', chardev: 'DISCONNECTED', rings: { running: [], started: [] } };
   }
 
@@ -41,23 +43,21 @@ export class PortTracker {
         if (state.session === undefined) state.peer = 'away';
         break;
       case 'session.open':
-        if (event.extra) break;
-        state.session = event.session;
-        state.peer = 'connected';
-        state.chardev = 'CONNECTING';
-        this.#rings.clear();
-        this.#showRings();
+        if (event.extra) this.#behind.set(event.session, { spoken: false });
+        else this.#serve(event.session);
         break;
       case 'session.close':
+        this.#behind.delete(event.session);
         if (event.session !== state.session) break;
         delete state.session;
         state.peer = this.#listening && state.role === 'client' ? 'waiting' : 'away';
         state.chardev = 'DISCONNECTED';
         if (event.cut !== undefined) delete state.cut;
-        this.#rings.clear();
-        this.#showRings();
+        this.#clearRings();
+        this.#serveNext();
         break;
       case 'wire.recv':
+        if (this.#behind.has(event.session)) this.#behind.set(event.session, { spoken: true });
         if (event.session !== state.session) break;
         state.chardev = 'CONNECTED';
         state.message = event.name;
@@ -69,13 +69,13 @@ export class PortTracker {
         state.peer = 'connected';
         break;
       case 'ring.start':
-        this.#ring(event.ring, { started: true, enabled: event.enabled });
+        this.#ring(event, { started: true, enabled: event.enabled });
         break;
       case 'ring.stop':
-        this.#ring(event.ring, { started: false });
+        this.#ring(event, { started: false });
         break;
       case 'ring.enable':
-        this.#ring(event.ring, { enabled: event.enabled });
+        this.#ring(event, { enabled: event.enabled });
         break;
       case 'chardev.state':
         // Where the property can be read, what query-chardev says is the same, later.
@@ -97,8 +97,29 @@ export class PortTracker {
     }
   }
 
-  #ring(index: number, change: Partial<Ring>): void {
-    this.#rings.set(index, { ...(this.#rings.get(index) ?? { started: false, enabled: false }), ...change });
+  #serve(session: number, spoken = false): void {
+    this.state.session = session;
+    this.state.peer = 'connected';
+    this.state.chardev = spoken ? 'CONNECTED' : 'CONNECTING';
+    this.#clearRings();
+  }
+
+  /** The peer's next session is that of who has waited longest. */
+  #serveNext(): void {
+    const [next] = this.#behind;
+    if (!next) return;
+    this.#behind.delete(next[0]);
+    this.#serve(next[0], next[1].spoken);
+  }
+
+  #ring({ session, ring }: { session: number; ring: number }, change: Partial<Ring>): void {
+    if (session !== this.state.session) return;
+    this.#rings.set(ring, { ...(this.#rings.get(ring) ?? { started: false, enabled: false }), ...change });
+    this.#showRings();
+  }
+
+  #clearRings(): void {
+    this.#rings.clear();
     this.#showRings();
   }
 

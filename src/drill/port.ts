@@ -21,6 +21,7 @@ import { LiveStage } from './live-stage.js';
 import type { Observer } from './observer.js';
 import { PortTracker } from './port-state.js';
 import { RestartLog } from './restart-log.js';
+import type { PortState } from './view.js';
 
 /** What a drill knows of the QEMU behind a port once it is found; see RunBegin. */
 export interface Identity {
@@ -50,6 +51,8 @@ export interface PortOptions {
   observer(): Observer;
   /** Bytes of the packet capture; 0 = none. */
   captureBytes: number;
+  /** Told when a file of the record cannot be written any more. */
+  incomplete(file: string, error: Error): void;
 }
 
 /** Events that stay in memory; the rest is on disk. */
@@ -88,16 +91,17 @@ export class Port {
   /** @throws the file system's error */
   constructor(options: PortOptions) {
     this.#o = options;
-    const { name, role, socket, profile, out, file, driver } = options;
+    const { name, role, socket, profile, out, driver } = options;
     this.name = name;
     this.role = role;
     this.socket = socket;
     this.recorder = new Recorder({ keep: KEEP, ...(options.like && { like: options.like }) });
-    this.writer = new TimelineWriter(join(out, file));
+    const file = join(out, options.file);
+    this.writer = new TimelineWriter(file, (error) => options.incomplete(file, error));
     this.capture =
       options.captureBytes > 0
         ? new Capture({
-            file: join(out, `${name}.pcapng`),
+            file: this.#captureFile,
             port: name,
             startedAt: options.startedAt,
             limitBytes: options.captureBytes,
@@ -105,7 +109,7 @@ export class Port {
           })
         : undefined;
     this.variant = variantOf(name, role, driver);
-    this.tracker = new PortTracker({ port: name, role, socket, profile: profile.name });
+    this.tracker = new PortTracker({ port: name, role, socket });
     this.recorder.listen((event) => this.#took(event));
     this.recorder.record({
       type: 'run.begin',
@@ -129,6 +133,10 @@ export class Port {
     this.#station = options.network.connect(name, (frame) => this.#toGuest(frame));
   }
 
+  get #captureFile(): string {
+    return join(this.#o.out, `${this.name}.pcapng`);
+  }
+
   /** Where the port's steps act. */
   stage(qemu?: QemuProcess): LiveStage {
     this.#stage ??= new LiveStage({
@@ -140,6 +148,15 @@ export class Port {
       wantedRings: () => this.restarts.wanted,
     });
     return this.#stage;
+  }
+
+  /** What it is in: as its events tell, and what only the peer knows. */
+  get state(): PortState {
+    const { state } = this.tracker;
+    const { profile, present } = this.peer;
+    // Of a dial that is given up no event tells.
+    const gaveUp = state.role === 'server' && state.peer === 'waiting' && !present;
+    return { ...state, profile: profile.name, ...(gaveUp && { peer: 'away' }) };
   }
 
   get identified(): boolean {
@@ -210,7 +227,7 @@ export class Port {
     this.#flushEchoes();
     await this.peer.close();
     this.#station.disconnect();
-    await this.capture?.close();
+    await this.capture?.close().catch((error: Error) => this.#o.incomplete(this.#captureFile, error));
   }
 
   /** Ends the timeline. */
@@ -246,7 +263,8 @@ export class Port {
   #took(event: Event): void {
     this.tracker.take(event);
     this.restarts.take(event);
-    if (event.type === 'session.close' && !event.extra) this.peer.traffic.clear();
+    if (event.type === 'session.close' && (!event.extra || event.session === this.peer.session?.number))
+      this.peer.traffic.clear();
     if (this.#identified) this.writer.append(event);
     else this.#early.push(event);
   }

@@ -21,6 +21,8 @@ export class RestartLog {
   readonly #rings = new Map<number, { started: boolean; enabled: boolean }>();
   /** The session that opened last. */
   #newest = 0;
+  /** Clients that wait behind the one that is served. */
+  readonly #behind = new Set<number>();
   /** The ring of the GET_VRING_BASE that is being answered. */
   #givenBack: number | undefined;
   /** Of the last loss: what ran, and the last ping before it. */
@@ -31,9 +33,11 @@ export class RestartLog {
   take(event: Event): Restart | undefined {
     switch (event.type) {
       case 'session.open':
-        return event.extra ? undefined : this.#opened(event);
+        if (!event.extra) return this.#opened(event);
+        this.#behind.add(event.session);
+        return undefined;
       case 'session.close':
-        return event.extra ? undefined : this.#closed(event);
+        return this.#behind.delete(event.session) ? undefined : this.#closed(event);
       case 'wire.recv':
         this.#givenBack = event.name === 'GET_VRING_BASE' ? (event.body as { index?: number }).index : undefined;
         return undefined;
@@ -77,14 +81,21 @@ export class RestartLog {
     if (healed || wanted.length > 0) this.#wanted = wanted;
     if (before === undefined || before.outageMs !== undefined || this.#pingBefore === undefined)
       this.#pingBefore = this.#ping && event.t - this.#ping.t <= PINGING_MS ? this.#ping : undefined;
+    // The next connection may have been there before this one ended: it waits in QEMU's backlog, or behind at the peer.
+    let there = this.#newest > event.session;
+    const [next] = this.#behind;
+    if (!there && next !== undefined) {
+      this.#behind.delete(next);
+      this.#newest = next;
+      there = true;
+    }
     const restart: Restart = {
       number: this.restarts.length + 1,
       at: event.t,
       session: event.session,
       by: event.by,
       how: event.cut ?? event.how,
-      // The next connection was there before this one ended: it waits in QEMU's backlog.
-      ...(this.#newest > event.session ? { backMs: 0 } : {}),
+      ...(there ? { backMs: 0 } : {}),
     };
     this.restarts.push(restart);
     return restart;

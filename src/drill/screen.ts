@@ -36,11 +36,12 @@ function trimmed(line: string, columns: number): string {
 }
 
 function vmLines({ vm, now }: DrillState, paint: Paint): string[] {
-  const exit = vm.exit;
-  if (exit && exit.asked === undefined) {
+  const { exit } = vm;
+  if (exit?.asked !== undefined) return [paint.warn('QEMU is gone, as it was asked to: begin another drill')];
+  if (exit) {
     const how = exit.signal ?? (exit.code === null ? 'how is not known' : `exit code ${exit.code}`);
     return [
-      paint.bad(`QEMU IS GONE: ${how}`),
+      `${paint.bad(`QEMU IS GONE: ${how}`)}  begin another drill`,
       ...(vm.evidence ?? []).slice(0, 6).map((line) => `  ${printable(line)}`),
     ];
   }

@@ -13,6 +13,7 @@ import type { Drill } from './drill.js';
 import { DrillError } from './error.js';
 import { drawPort } from './picture.js';
 import type { Port } from './port.js';
+import { isQuiet } from './quiet.js';
 import { controlVerbs } from './verbs.js';
 
 /** The subprotocol, with its version. */
@@ -29,6 +30,7 @@ const MAX_BEHIND = 4 << 20;
 const MAX_CLIENTS = 16;
 /** Connections in all, most of which have not said anything yet. */
 const MAX_CONNECTIONS = 64;
+const HTTP_PORT = 80;
 const HEADERS_MS = 5000;
 const PING_MS = 15_000;
 const CLOSE_MS = 2000;
@@ -220,7 +222,8 @@ export class ControlServer {
       '[::1]',
       ...hosts,
     ];
-    const allowed = names.map((name) => `${name}:${port}`);
+    // Who asks at the port that is HTTP's own need not name it, and browsers do not.
+    const allowed = names.flatMap((name) => [`${name}:${port}`, ...(port === HTTP_PORT ? [name] : [])]);
     const { host = '', origin } = headers;
     if (!allowed.includes(host)) return false;
     return origin === undefined || origin === `http://${host}`;
@@ -409,5 +412,6 @@ const shown = (port: Port, event: Event) => ({
   t: event.t,
   type: event.type,
   text: describeEvent(event),
+  ...(isQuiet(event) && { quiet: true }),
   event,
 });

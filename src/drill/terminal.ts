@@ -22,8 +22,6 @@ const KEYS: Readonly<Record<string, { line: string; confirm: boolean }>> = {
   q: { line: 'end', confirm: true },
 };
 const LOG_LINES = 500;
-/** Events of everyday business. */
-const QUIET = /^(pace|proc\.sample|qmp\.heartbeat|ring\.(kick|call)|guest\.(echo|ping))$/;
 const ENTER = /^[\r\n]$/;
 const ERASE = /^[\u007f\b]$/;
 const CLEAR = '\u001b[2J\u001b[H';
@@ -65,8 +63,8 @@ export class Terminal {
 
   #take({ state, events }: { state?: unknown; events?: unknown }): void {
     if (state !== undefined) this.#state = state as DrillState;
-    for (const { port, t, type, text } of (events ?? []) as { port: string; t: number; type: string; text: string }[])
-      if (!QUIET.test(type)) this.#log.push(`${port} +${(t / 1000).toFixed(3)} s  ${text}`);
+    for (const { port, t, text, quiet } of (events ?? []) as { port: string; t: number; text: string; quiet?: true }[])
+      if (!quiet) this.#log.push(`${port} +${(t / 1000).toFixed(3)} s  ${text}`);
     this.#log.splice(0, this.#log.length - LOG_LINES);
     this.#draw();
   }

@@ -99,11 +99,7 @@ export const controlVerbs: readonly ControlVerb[] = [
     'profile',
     'What the peer acts as when it comes the next time.',
     z.strictObject({ name: z.enum(Object.keys(profiles) as [string, ...string[]]) }),
-    ({ ports }, { name }) =>
-      each(ports, async (port) => {
-        port.peer.become(profiles[name]!);
-        port.tracker.state.profile = name;
-      }),
+    ({ ports }, { name }) => each(ports, async (port) => port.peer.become(profiles[name]!)),
   ),
   verb(
     'cut',

@@ -1,21 +1,26 @@
-import type { Recorder } from '../timeline/index.js';
+import type { Recording } from '../timeline/index.js';
 import { GuestConsole, type GuestFact } from './console.js';
 
 /** Lines of trouble that are recorded; a kernel that complains without end must not fill the timeline. */
 const MAX_TROUBLES = 1000;
 
+/** Where what is told of one NIC is recorded, such as eth0; undefined: nowhere. */
+export type NicRecording = (nic: string) => Pick<Recording, 'record'> | undefined;
+
 /**
  * Records what a guest's console tells, as it comes: guest.ready, guest.ping, guest.carrier, guest.trouble. A carrier that came
  * and went between two looks of the guest is recorded both ways.
  * @param onFact told every fact besides, also those that are no events
+ * @param ofNic takes pings and carriers, where not all goes to the same
  * @returns resolves when the console is closed
  */
 export function recordGuest(
   console: NodeJS.ReadableStream,
-  recorder: Recorder,
+  recorder: Pick<Recording, 'record'>,
   onFact: (fact: GuestFact) => void = () => {},
+  ofNic: NicRecording = () => recorder,
 ): Promise<void> {
-  const facts = new FactRecorder(recorder);
+  const facts = new FactRecorder(recorder, ofNic);
   const reader = new GuestConsole((fact) => {
     facts.take(fact);
     onFact(fact);
@@ -33,12 +38,14 @@ type Carrier = Extract<GuestFact, { kind: 'carrier' }>;
 
 /** Makes events of facts. */
 class FactRecorder {
-  readonly #recorder: Recorder;
+  readonly #recorder: Pick<Recording, 'record'>;
+  readonly #ofNic: NicRecording;
   readonly #carriers = new Map<string, Carrier>();
   #troubles = 0;
 
-  constructor(recorder: Recorder) {
+  constructor(recorder: Pick<Recording, 'record'>, ofNic: NicRecording) {
     this.#recorder = recorder;
+    this.#ofNic = ofNic;
   }
 
   take(fact: GuestFact): void {
@@ -51,7 +58,7 @@ class FactRecorder {
         break;
       case 'ping': {
         const { nic, epoch, seq, ms } = fact;
-        this.#recorder.record({ type: 'guest.ping', nic, epoch, number: seq, latency: ms });
+        this.#ofNic(nic)?.record({ type: 'guest.ping', nic, epoch, number: seq, latency: ms });
         break;
       }
       case 'carrier':
@@ -73,6 +80,6 @@ class FactRecorder {
     // It alternates, and is what it is now in the end.
     const changes = before?.up === up ? 2 * Math.floor(counted / 2) : 2 * Math.floor(Math.max(0, counted - 1) / 2) + 1;
     for (let left = changes; left > 0; left--)
-      this.#recorder.record({ type: 'guest.carrier', nic, up: left % 2 === 1 ? up : !up });
+      this.#ofNic(nic)?.record({ type: 'guest.carrier', nic, up: left % 2 === 1 ? up : !up });
   }
 }

@@ -103,6 +103,16 @@ export class Peer<T extends Traffic = PeerTraffic> {
     return this.#session;
   }
 
+  /** What it is, or will be when it arrives the next time. */
+  get profile(): Profile {
+    return this.#profile;
+  }
+
+  /** Whether it shall be there: in server role it then dials until it is. */
+  get present(): boolean {
+    return this.#present;
+  }
+
   /**
    * Comes, or comes back. Server role: dials at once, then on a free-running 1 s tick like DPDK, and redials whenever
    * QEMU drops the connection; resolves when a session is open, or when it shall leave again. Client role: listens,

@@ -1,5 +1,13 @@
 import { type Recorder, toRanges } from '../timeline/index.js';
-import { buildPacket, type Chain, type DeviceQueue, parsePacket, roomOf, virtioNetHeader } from '../virtio/index.js';
+import {
+  buildPacket,
+  type Chain,
+  type DeviceQueue,
+  parsePacket,
+  roomOf,
+  VirtioError,
+  virtioNetHeader,
+} from '../virtio/index.js';
 import { VIRTIO_NET_F_MRG_RXBUF } from '../wire/index.js';
 import { has, headerLength, type Vring } from './vring.js';
 
@@ -98,13 +106,21 @@ export function popOrAsk(queue: DeviceQueue): Chain | undefined {
   }
 }
 
-/** Puts a frame into the guest's buffers: into one, or with MRG_RXBUF into as many as it takes. @returns whether there were */
+/** Pieces of buffers that one frame may take, as in DPDK (lib/vhost/vhost.h, BUF_VECTOR_MAX). */
+const MAX_PIECES = 256;
+
+/**
+ * Puts a frame into the guest's buffers: into one, or with MRG_RXBUF into as many as it takes. @returns whether there were
+ * @throws VirtioError on a buffer without room for a header: a driver that made such ones available without end would never be
+ * done with; or when a frame takes more than MAX_PIECES
+ */
 export function deliver(queue: DeviceQueue, frame: Buffer, features: bigint): boolean {
   const header = headerLength(features);
   const mergeable = has(features, VIRTIO_NET_F_MRG_RXBUF);
   const length = header + frame.length;
   const before = queue.base;
   const chains: Chain[] = [];
+  let pieces = 0;
   for (let room = 0; room < length && (mergeable || chains.length === 0); ) {
     const chain = popOrAsk(queue);
     if (!chain) {
@@ -113,6 +129,8 @@ export function deliver(queue: DeviceQueue, frame: Buffer, features: bigint): bo
       return false;
     }
     chains.push(chain);
+    pieces += chain.in.length;
+    demandRoom(chain, header, pieces);
     room += roomOf(chain);
   }
   const bytes = Buffer.concat([virtioNetHeader(header, chains.length), frame]);
@@ -123,4 +141,19 @@ export function deliver(queue: DeviceQueue, frame: Buffer, features: bigint): bo
     at = end;
   }
   return true;
+}
+
+function demandRoom(chain: Chain, header: number, pieces: number): void {
+  if (roomOf(chain) < header)
+    throw new VirtioError(
+      'ERR_CHAIN_BYTES',
+      `receive buffer ${chain.head} with room for ${roomOf(chain)} bytes`,
+      `at least the ${header} of a virtio-net header (virtio 1.2, 5.1.6.3.1)`,
+    );
+  if (pieces > MAX_PIECES)
+    throw new VirtioError(
+      'ERR_CHAIN_LENGTH',
+      `a frame takes more than ${MAX_PIECES} pieces of receive buffers`,
+      'make larger buffers available',
+    );
 }

@@ -3,10 +3,13 @@ import type { RingLayout } from '../virtio/index.js';
 import { type Accelerator, accelerators, atLeast, type NeededType, type QemuFacts } from './facts.js';
 import { QemuError } from './qemu-error.js';
 
-/** The chardev that carries vhost-user, as QMP's query-chardev names it. */
-export const CHARDEV_ID = 'c0';
-/** The vhost-user netdev behind the guest's NIC. */
-export const NETDEV_ID = 'n0';
+/** The chardev that carries a port's vhost-user, as QMP's query-chardev names it. */
+export const chardevId = (port: number): string => `c${port}`;
+/** The same of the first port, the only one unless said. */
+export const CHARDEV_ID = chardevId(0);
+const netdevId = (port: number): string => `n${port}`;
+/** The vhost-user netdev behind the guest's first NIC. */
+export const NETDEV_ID = netdevId(0);
 
 /** The guest's NIC, where it can be removed. */
 export const NIC_ID = 'nic';
@@ -62,6 +65,8 @@ export interface CommandLineOptions {
   reconnectMs: number;
   /** vhost-user's socket: QEMU's own (server), or the peer's (client). */
   socketPath: string;
+  /** The same of further ports: each has a chardev, a netdev and a NIC of its own, like the first. */
+  morePaths?: readonly string[];
   /** Options of the chardev in place of those that the role asks for, or beside them; their names as they are. */
   chardev?: Readonly<Record<string, string>>;
   /** Sockets of ours that QEMU dials at its start. */
@@ -94,7 +99,7 @@ const COUNTED = 'shift=2';
 const COUNTED_TSC_KHZ = 1_000_000;
 /** Of the memory that can become a DIMM, by the name of `more`. */
 const MORE = '64M';
-/** A slot that q35 and pc leave free, fixed so that a command line means the same device in every version. */
+/** A slot that q35 and pc leave free, as those after it are, fixed so that a command line means the same device in every version. */
 const PCI_SLOT = 4;
 
 /**
@@ -115,6 +120,7 @@ export function commandLine(options: CommandLineOptions): string[] {
   if (extras.includes('balloon')) needs(facts, 'virtio-balloon-pci');
   if (!guest && !facts.qtest) throw unsupported(facts, 'the qtest server', 'use a QEMU built for a POSIX host');
   const memory = `${options.memory / MIB}M`;
+  const ports = [options.socketPath, ...(options.morePaths ?? [])];
   return [
     '-nodefaults',
     '-no-user-config',
@@ -125,11 +131,11 @@ export function commandLine(options: CommandLineOptions): string[] {
     ...['-object', `memory-backend-memfd,id=mem,size=${memory},share=on`],
     ...(extras.includes('memory') ? ['-object', `memory-backend-memfd,id=more,size=${MORE},share=on`] : []),
     ...(guest ? boot(guest, options) : ['-bios', given(options.biosPath, 'a BIOS')]),
-    ...['-chardev', chardev(options)],
-    ...['-netdev', optionText(netdev(options))],
+    ...ports.flatMap((path, port) => ['-chardev', chardev(options, path, port)]),
+    ...ports.flatMap((_, port) => ['-netdev', optionText(netdev(options, port))]),
     // virtio-mmio speaks its pre-1.0 form unless told otherwise, and takes no option of its own.
     ...(machine === 'microvm' ? ['-global', 'virtio-mmio.force-legacy=false'] : []),
-    ...['-device', optionText(nic(options))],
+    ...ports.flatMap((_, port) => ['-device', optionText(nic(options, port))]),
     ...(extras.includes('balloon') ? ['-device', 'virtio-balloon-pci'] : []),
     ...['-qmp', `unix:${quote(options.qmpPath)},server=off`],
     ...(extras.includes('monitor') ? ['-qmp', secondMonitor(options)] : []),
@@ -201,9 +207,13 @@ function accelerator({ facts, accel: choice }: Pick<CommandLineOptions, 'facts' 
   return chosen;
 }
 
-function chardev({ facts, role, reconnectMs, socketPath, chardev: given = {} }: CommandLineOptions): string {
+function chardev(
+  { facts, role, reconnectMs, chardev: given = {} }: CommandLineOptions,
+  path: string,
+  port: number,
+): string {
   const usual = role === 'server' ? { server: 'on', wait: 'off' } : reconnectOption(facts, reconnectMs, given);
-  const options = Object.entries({ id: CHARDEV_ID, path: socketPath, ...usual, ...given });
+  const options = Object.entries({ id: chardevId(port), path, ...usual, ...given });
   return ['socket', ...options.map(([name, value]) => `${name}=${quote(value)}`)].join();
 }
 
@@ -217,32 +227,37 @@ function given(path: string | undefined, what: string): string {
   return path;
 }
 
-function netdev({ queuePairs }: CommandLineOptions): Options {
-  return { type: 'vhost-user', id: NETDEV_ID, chardev: CHARDEV_ID, ...(queuePairs > 1 ? { queues: queuePairs } : {}) };
+function netdev({ queuePairs }: CommandLineOptions, port = 0): Options {
+  return {
+    type: 'vhost-user',
+    id: netdevId(port),
+    chardev: chardevId(port),
+    ...(queuePairs > 1 ? { queues: queuePairs } : {}),
+  };
 }
 
-function nic(options: CommandLineOptions): Options {
+function nic(options: CommandLineOptions, port = 0): Options {
   const { facts, machine, queuePairs, ring, mtu, extras = [] } = options;
   const type = machine === 'microvm' ? 'virtio-net-device' : 'virtio-net-pci';
   needs(facts, type);
   return {
     driver: type,
-    netdev: NETDEV_ID,
-    ...(extras.includes('removable') ? { id: NIC_ID } : {}),
+    netdev: netdevId(port),
+    ...(port === 0 && extras.includes('removable') ? { id: NIC_ID } : {}),
     ...(queuePairs > 1 ? { mq: true } : {}),
     ...(ring === 'packed' ? { packed: true } : {}),
     ...(mtu === undefined ? {} : { host_mtu: mtu }),
-    ...(machine === 'microvm' ? {} : pci(options)),
+    ...(machine === 'microvm' ? {} : pci(options, PCI_SLOT + port)),
   };
 }
 
 /** What a NIC on PCI has besides. */
-function pci({ guest, accel }: CommandLineOptions): Options {
+function pci({ guest, accel }: CommandLineOptions, slot: number): Options {
   return {
     'disable-legacy': 'on',
     // The driver uses INTx. Without MSI-X, 5.2 and 7.2 are spared a crash of theirs under TCG when a guest sets it up.
     ...(guest && accel === 'kvm' ? {} : { vectors: 0 }),
-    addr: `${PCI_SLOT}`,
+    addr: slot.toString(16),
     // The firmware would load a network boot program before the guest.
     ...(guest ? { romfile: '' } : {}),
   };

@@ -14,6 +14,7 @@ export {
   CHARDEV_ID,
   CONSOLE_ID,
   type CommandLineOptions,
+  chardevId,
   commandLine,
   type GuestOptions,
   type MachineExtra,

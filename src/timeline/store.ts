@@ -1,7 +1,9 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Event } from './events.js';
 import { Timeline } from './timeline.js';
+
+const NEWLINE = 0x0a;
 
 /** A stored timeline that cannot be read: where and what was expected. */
 export class TimelineError extends Error {
@@ -23,33 +25,76 @@ export async function writeTimeline(file: string, events: readonly Event[]): Pro
 
 /**
  * Writes a timeline that goes on for long, in the same form: what one turn of the event loop records is in the file in the next,
- * so that a tester that is killed loses nothing that matters.
+ * so that a tester that is killed loses nothing that matters. When the file cannot be written any more (the disk is full, the
+ * file is gone) it says so once, and writes nothing later: what there is ends with a whole line, and has no gap.
  */
 export class TimelineWriter {
+  readonly #failed: (error: NodeJS.ErrnoException) => void;
   #fd: number | undefined;
   #lines = '';
+  /** Bytes of the file, of whole lines. */
+  #size = 0;
+  #failure: NodeJS.ErrnoException | undefined;
 
-  /** Makes the file. @throws the file system's error */
-  constructor(readonly file: string) {
+  /** Makes the file. @param failed told the file system's error when it cannot go on @throws the file system's error */
+  constructor(
+    readonly file: string,
+    failed: (error: NodeJS.ErrnoException) => void = () => {},
+  ) {
+    this.#failed = failed;
     this.#fd = openSync(file, 'wx');
   }
 
+  /** Why not everything is in the file. */
+  get failure(): NodeJS.ErrnoException | undefined {
+    return this.#failure;
+  }
+
   append(event: Event): void {
+    if (this.#failure) return;
     if (this.#lines === '') setImmediate(() => this.flush());
     this.#lines += `${JSON.stringify(event)}\n`;
   }
 
-  /** Writes what waits. @throws the file system's error */
+  /** Writes what waits. */
   flush(): void {
+    const fd = this.#fd;
     const lines = Buffer.from(this.#lines);
     this.#lines = '';
-    for (let done = 0; this.#fd !== undefined && done < lines.length; ) done += writeSync(this.#fd, lines, done);
+    if (fd === undefined || this.#failure) return;
+    let done = 0;
+    try {
+      while (done < lines.length) done += writeSync(fd, lines, done);
+      // The kernel goes on writing to what nobody will find.
+      if (fstatSync(fd).nlink === 0) throw Object.assign(new Error('ENOENT: the file was removed'), { code: 'ENOENT' });
+      this.#size += done;
+    } catch (error) {
+      this.#size += lines.subarray(0, done).lastIndexOf(NEWLINE) + 1;
+      this.#fail(fd, error as NodeJS.ErrnoException);
+    }
   }
 
   close(): void {
     this.flush();
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    const fd = this.#fd;
     this.#fd = undefined;
+    if (fd === undefined) return;
+    try {
+      closeSync(fd);
+    } catch (error) {
+      // Some file systems tell only now that there was no room.
+      if (!this.#failure) this.#fail(undefined, error as NodeJS.ErrnoException);
+    }
+  }
+
+  #fail(fd: number | undefined, error: NodeJS.ErrnoException): void {
+    this.#failure = error;
+    try {
+      if (fd !== undefined) ftruncateSync(fd, this.#size);
+    } catch {
+      // Then a reader is told of the line that was cut.
+    }
+    this.#failed(error);
   }
 }
 

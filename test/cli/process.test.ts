@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
@@ -41,7 +42,7 @@ afterEach(() => {
 function start(...args: string[]): { stderr: () => string; exit: Promise<number | null> } {
   child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, TMPDIR: tmp },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   let stderr = '';
   child.stderr!.on('data', (chunk) => {
@@ -101,6 +102,32 @@ describe('the tester as a process', () => {
     child!.kill('SIGKILL');
     await run.exit;
     await until('nothing left', nothingLeft);
+  });
+
+  it('a drill whose disk is full says so once, serves on, and in the end that its record is incomplete', async () => {
+    const drill = start('drill', '--spawn', '--plain', '--out', out);
+    const told = createInterface({ input: child!.stdout! });
+    const lines: Record<string, unknown>[] = [];
+    told.on('line', (line) => lines.push(JSON.parse(line)));
+    const ask = async (verb: string) => {
+      const from = lines.length;
+      child!.stdin!.write(`${verb}\n`);
+      await until(verb, () => lines.slice(from).some(({ ok }) => ok === true));
+    };
+    await ask('await ready');
+    // Of the tester alone: what it started has its own.
+    execFileSync('prlimit', ['--pid', `${child!.pid}`, '--fsize=100000']);
+    const troubles = () => lines.filter(({ type }) => type === 'tester.trouble');
+    for (let i = 0; i < 200; i++) child!.stdin!.write(`note text=${'x'.repeat(1000)}\n`);
+    await until('trouble', () => troubles().length > 0);
+    await ask('restart away=0');
+    await ask('await ready');
+    child!.stdin!.write('end\n');
+    expect(await drill.exit, drill.stderr()).toBe(4);
+    expect(troubles()).toHaveLength(1);
+    expect(troubles()[0]).toMatchObject({ what: expect.stringContaining('.jsonl'), hint: expect.any(String) });
+    expect(drill.stderr()).toMatch(/^INCOMPLETE {2}the record is incomplete, .*\.jsonl: EFBIG.*\)$/m);
+    expect(nothingLeft()).toBe(true);
   });
 
   it('a QEMU that is not there is a matter of usage', async () => {

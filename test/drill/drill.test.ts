@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Drill, DrillError, storeRecord } from '../../src/drill/index.js';
 import { listenUnix } from '../../src/os/index.js';
+import { DEFAULT_PROFILE } from '../../src/peer/index.js';
 import { commandLine, findQemu, haltBios, launch, probe } from '../../src/qemu/index.js';
 import { readRun } from '../../src/runner/index.js';
 import { Recorder, readTimeline } from '../../src/timeline/index.js';
@@ -61,6 +62,26 @@ describe('a spawned QEMU', () => {
       expect(vm).toMatchObject({ state: 'gone', exit: { signal: 'SIGABRT' } });
       expect(vm.evidence!.length).toBeGreaterThan(0);
       expect(await live.finish()).toMatchObject({ exitCode: 3, variants: [{ verdict: 'fail', kind: 'crash' }] });
+    },
+    DEADLINE_MS,
+  );
+
+  it.each(['server', 'client'] as const)(
+    'shows as what the peer came back, in role %s',
+    async (role) => {
+      const live = await drill({ spawn: await spawned(), role });
+      await live.perform('await', 'ready');
+      const profile = () => live.state().ports.p0!.profile;
+      expect(profile()).toBe(DEFAULT_PROFILE);
+      await live.perform('restart', { away: 0, back: { profile: 'testpmd-22.11' } });
+      expect(profile()).toBe('testpmd-22.11');
+      await live.perform('down', {});
+      await live.perform('up', { back: { profile: 'ovs-dpdk-3.5' } });
+      expect(profile()).toBe('ovs-dpdk-3.5');
+      await live.perform('restart', { away: 0, back: 'original' });
+      expect(profile()).toBe(DEFAULT_PROFILE);
+      await live.perform('profile', { name: 'ovs-dpdk-4.0' });
+      expect(profile()).toBe('ovs-dpdk-4.0');
     },
     DEADLINE_MS,
   );
@@ -129,6 +150,49 @@ describe('a spawned QEMU', () => {
       const result = await live.finish();
       expect(result.variants[0], JSON.stringify(result.variants[0]!.reason)).toMatchObject({ verdict: 'pass' });
       expect(verdictOf(result, 'R20')).toMatchObject({ outcome: 'hold' });
+    },
+    2 * DEADLINE_MS,
+  );
+
+  it(
+    'has several ports, of which one is restarted and the others’ pings go on',
+    async () => {
+      const live = await drill({ spawn: await spawned({ guest: true, ports: 2 }) });
+      const [p0, p1] = live.ports.map(({ recorder }) => recorder);
+      const nics = (recorder: typeof p0) => [
+        ...new Set(
+          recorder!.events.flatMap((event) =>
+            event.type === 'guest.ping' || event.type === 'guest.carrier' ? [event.nic] : [],
+          ),
+        ),
+      ];
+      await Promise.all([happened(live, 'guest.ping'), happened(live, 'guest.ping', () => true, 1)]);
+      await live.perform('down', {}, 'p1');
+      const gone = p1!.events.find(({ type }) => type === 'session.close')!;
+      // The other port's pings are answered while this one is away, and its carrier never went.
+      const before = p0!.latest('guest.ping')!.number;
+      await happened(live, 'guest.ping', ({ number }) => number > before + 5);
+      expect(live.state().ports).toMatchObject({
+        p0: { restartCount: 0, session: 1, link: 'up' },
+        p1: { restartCount: 1, peer: 'away' },
+      });
+      await live.perform('up', {}, 'p1');
+      await live.perform('await', 'ready', 'p1');
+      await live.perform('traffic', {}, 'p1');
+      expect(live.state().ports).toMatchObject({ p0: { session: 1 }, p1: { session: 2 } });
+      const left = (recorder: typeof p0) =>
+        recorder!.events.some((event) => event.type === 'guest.carrier' && !event.up && event.t > gone.t);
+      expect([left(p0), left(p1)]).toEqual([false, true]);
+      expect([nics(p0), nics(p1)]).toEqual([['eth0'], ['eth1']]);
+      // Each chardev says of itself what its own connection is.
+      const said = (recorder: typeof p0) =>
+        recorder!.events.some((event) => event.type === 'chardev.state' && !event.connected && event.t > gone.t);
+      expect([said(p0), said(p1)]).toEqual([false, true]);
+      const { variants } = await live.finish();
+      expect(variants.map(({ variant, verdict, reason }) => [variant, verdict, reason])).toEqual([
+        ['drill[port=p0]', 'pass', undefined],
+        ['drill[port=p1]', 'pass', undefined],
+      ]);
     },
     2 * DEADLINE_MS,
   );
@@ -267,3 +331,42 @@ it('does not take the path of a switch that is there', async () => {
   await live.stop();
   expect(readdirSync(join(socket, '..'))).toEqual([]);
 });
+
+describe('a record that cannot be written any more', () => {
+  it(
+    'is told once, and the switch serves on',
+    async () => {
+      const live = await drill({ spawn: await spawned() });
+      await live.perform('await', 'ready');
+      await happened(live, 'qmp.ready');
+      const { writer, recorder } = live.ports[0]!;
+      rmSync(writer.file);
+      const trouble = await happened(live, 'tester.trouble');
+      expect(trouble).toMatchObject({ what: expect.stringContaining(writer.file), hint: expect.any(String) });
+      await live.perform('restart', { away: 0 });
+      await live.perform('await', 'ready');
+      expect(live.state()).toMatchObject({ vm: { state: 'running' }, ports: { p0: { chardev: 'CONNECTED' } } });
+      // All that judges and exports goes on meanwhile, and has nothing to add.
+      await expect(live.interim()).rejects.toMatchObject({ code: 'ERR_RECORD' });
+      await expect(live.finish()).rejects.toMatchObject({ code: 'ERR_RECORD' });
+      expect(live.incomplete).toMatchObject({ code: 'ERR_RECORD', message: trouble.what });
+      expect(recorder.events.filter(({ type }) => type === 'tester.trouble')).toHaveLength(1);
+      expect(recorder.latest('qemu.exit')).toMatchObject({ asked: 'quit', code: 0 });
+    },
+    DEADLINE_MS,
+  );
+});
+
+it(
+  'has one end, for which everybody waits who asks for it',
+  async () => {
+    const live = await drill({ spawn: await spawned() });
+    await live.perform('await', 'ready');
+    const exited = () => live.ports[0]!.recorder.latest('run.end') !== undefined;
+    const first = live.stop();
+    await live.stop();
+    expect(exited()).toBe(true);
+    await first;
+  },
+  DEADLINE_MS,
+);

@@ -3,7 +3,7 @@ import { PortTracker } from '../../src/drill/port-state.js';
 import type { EventBody, Role } from '../../src/timeline/index.js';
 import { closed, echo, enabled, feed, opened, ping, received, started, stopped } from './feed.js';
 
-const about = (role: Role) => ({ port: 'p0', role, socket: '/run/s', profile: 'ovs-dpdk-3.1' });
+const about = (role: Role) => ({ port: 'p0', role, socket: '/run/s' });
 
 function tracker(role: Role, ...bodies: EventBody[]): PortTracker {
   const made = new PortTracker(about(role));
@@ -80,7 +80,25 @@ describe('PortTracker', () => {
     feed(made, [5, closed(2, { extra: true })]);
     expect(made.state).toMatchObject({ session: 1, peer: 'connected' });
     // One that was overtaken ends after the next began.
-    expect(state('server', opened(1), opened(2), closed(1))).toMatchObject({ session: 2, peer: 'connected' });
+    const overtaken = [opened(1), started(1, 0), opened(2), started(2, 0), stopped(1, 0), closed(1)];
+    expect(state('server', ...overtaken)).toMatchObject({ session: 2, peer: 'connected', rings: { running: [0] } });
+  });
+
+  it('goes over to the client that has waited longest when the one that was served leaves', () => {
+    const extra = { extra: true } as const;
+    const waiting = [listen, opened(1), started(1, 0), opened(2, extra), opened(3, extra)];
+    expect(state('client', ...waiting)).toMatchObject({ session: 1, rings: { running: [0] } });
+    const second = { session: 2, peer: 'connected', chardev: 'CONNECTING', rings: { running: [] } };
+    expect(state('client', ...waiting, closed(1))).toMatchObject(second);
+    expect(state('client', ...waiting, closed(3, extra), closed(1))).toMatchObject(second);
+    // It keeps its flag for good; so does its end.
+    const third = tracker('client', ...waiting, closed(1), closed(2, extra));
+    expect(third.state).toMatchObject({ session: 3, peer: 'connected' });
+    feed(third, [9, closed(3, extra)]);
+    expect(third.state).toMatchObject({ peer: 'waiting', chardev: 'DISCONNECTED' });
+    // To whom QEMU has spoken, it has spoken.
+    const spoken = [...waiting, received(2, 'SET_OWNER'), closed(1)];
+    expect(state('client', ...spoken)).toMatchObject({ session: 2, chardev: 'CONNECTED' });
   });
 
   it('says what QEMU says: by its property, or by query-chardev where there is no property', () => {

@@ -56,6 +56,18 @@ describe('RestartLog', () => {
     expect(half).not.toHaveProperty('outageMs');
   });
 
+  it('has a back-end again at once when another client was waiting behind, and tells of its loss too', () => {
+    const extra = { extra: true } as const;
+    const second: Entry[] = [
+      [1010, started(2, 0)],
+      [1020, started(2, 1)],
+    ];
+    const log = logOf(...running, [500, opened(2, extra)], ...loss, ...second);
+    expect(log.restarts).toMatchObject([{ number: 1, backMs: 0, ringsMs: 20 }]);
+    feed(log, [2000, closed(2, extra)], [5000, opened(3)]);
+    expect(log.restarts[1]).toMatchObject({ number: 2, session: 2, backMs: 3000 });
+  });
+
   it('says who ended it and how, and at which cut', () => {
     const { restarts } = logOf(
       [0, opened(1)],

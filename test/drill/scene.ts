@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { registry } from '../../src/contract/index.js';
 import {
   ControlServer,
   Drill,
@@ -14,6 +15,7 @@ import {
 import { guestFiles } from '../../src/guest/index.js';
 import { DEFAULT_PROFILE, profiles } from '../../src/peer/index.js';
 import { findQemu, probe } from '../../src/qemu/index.js';
+import { HtmlReporter } from '../../src/report/index.js';
 import type { Event, EventOf, EventType } from '../../src/timeline/index.js';
 import { guestFolder } from '../guest/bench.js';
 
@@ -28,7 +30,7 @@ export function folder(): string {
 }
 
 /** What is needed to spawn a QEMU that halts, or one with a guest. */
-export async function spawned({ guest = false }: { guest?: boolean } = {}): Promise<Spawn> {
+export async function spawned({ guest = false, ports = 1 }: { guest?: boolean; ports?: number } = {}): Promise<Spawn> {
   const facts = await probe(await findQemu());
   return {
     facts,
@@ -36,6 +38,7 @@ export async function spawned({ guest = false }: { guest?: boolean } = {}): Prom
     accel: 'auto',
     queuePairs: 1,
     reconnectMs: 1000,
+    ports,
     ...(guest && { guest: guestFiles(guestFolder()) }),
   };
 }
@@ -69,21 +72,25 @@ export async function served(of: Drill, listen: Listen = { host: '127.0.0.1', po
     listen,
     tester: 'test',
     report: async () => {
-      throw new Error('no report in this test');
+      // As the command does it: beside the timelines.
+      const out = dirname(dirname(of.ports[0]!.writer.file));
+      await new HtmlReporter(registry).onEnd(await of.interim(), out);
+      return join(out, 'report.html');
     },
   });
   onTestFinished(() => server.close());
   return server;
 }
 
-/** The first event of a type on the first port from now on, or that was there already, for which `test` holds. */
+/** The first event of a type on a port from now on, or that was there already, for which `test` holds. */
 export function happened<T extends EventType>(
   of: Drill,
   type: T,
   test: (event: EventOf<T>) => boolean = () => true,
+  port = 0,
 ): Promise<EventOf<T>> {
   const wanted = (event: Event): event is EventOf<T> => event.type === type && test(event as EventOf<T>);
-  const { recorder } = of.ports[0]!;
+  const { name, recorder } = of.ports[port]!;
   return new Promise((resolve, reject) => {
     const there = recorder.events.find(wanted);
     if (there) return resolve(there as EventOf<T>);
@@ -91,8 +98,8 @@ export function happened<T extends EventType>(
       () => reject(new Error(`no ${type}: ${JSON.stringify(of.state(), null, 1)}`)),
       DEADLINE_MS,
     );
-    const end = of.listen((_port, event) => {
-      if (!wanted(event)) return;
+    const end = of.listen((at, event) => {
+      if (at.name !== name || !wanted(event)) return;
       clearTimeout(timer);
       end();
       resolve(event);

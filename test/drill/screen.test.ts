@@ -66,7 +66,9 @@ describe('the screen of a drill', () => {
         vm: { ...state.vm, state: 'gone', exit: { code: null, signal: 'SIGABRT' }, evidence: ['assertion x'] },
       },
     });
-    expect(gone.slice(0, 2)).toEqual(['QEMU IS GONE: SIGABRT', '  assertion x']);
+    expect(gone.slice(0, 2)).toEqual(['QEMU IS GONE: SIGABRT  begin another drill', '  assertion x']);
+    const asked = { ...state.vm, state: 'gone', exit: { code: 0, signal: null, asked: 'quit' } } as const;
+    expect(drawn({ state: { ...state, vm: asked } })[0]).toBe('QEMU is gone, as it was asked to: begin another drill');
     const verdicts = [
       {
         requirement: 'R20',

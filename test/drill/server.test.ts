@@ -81,6 +81,19 @@ describe('who may', () => {
     DEADLINE_MS,
   );
 
+  // A port below 1024 is root's.
+  it.skipIf(process.getuid!() !== 0)('need not name port 80, as browsers do not', async () => {
+    const live = await drill({ sockets: [join(folder(), 'vhu.sock')] });
+    // Of this machine as well, and nobody's port.
+    const host = '127.73.80.1';
+    const server = await served(live, { host, port: 80 });
+    expect((await get(server, '/')).status).toBe(200);
+    for (const name of [host, `${host}:80`, '127.0.0.1', 'localhost'])
+      expect(await upgrade(server, { headers: { Host: name, Origin: `http://${name}` } }), name).toBe(101);
+    for (const headers of [{ Host: 'evil.example' }, { Host: `${host}:81` }, { Host: host, Origin: `https://${host}` }])
+      expect(await upgrade(server, { headers: headers as Record<string, string> }), JSON.stringify(headers)).toBe(403);
+  });
+
   it(
     'gets the page without, and exports with it',
     async () => {
@@ -118,7 +131,11 @@ describe('who may', () => {
       expect(await client.ask('state')).toMatchObject({ vm: { state: 'running' } });
       expect(messages[0]).toMatchObject({ hello: { ports: ['p0'] } });
       client.close();
-      await client.closed;
+      // While it ends, and after.
+      for (const _ of [1, 2]) {
+        await expect(client.ask('state')).rejects.toMatchObject({ name: 'DrillError', code: 'ERR_CONTROL' });
+        await client.closed;
+      }
     },
     DEADLINE_MS,
   );
@@ -260,9 +277,15 @@ it(
     await happened(live, 'session.open', ({ session }) => session === 2);
     await clients[0]!.ask('picture', undefined, 'p0');
     await clients[0]!.ask('await', 'ready');
+    await happened(live, 'qmp.heartbeat');
     await server.close();
     for (const list of told) {
-      const events = list.flatMap(({ events = [] }) => events as { type: string; text: string }[]);
+      const events = list.flatMap(({ events = [] }) => events as { type: string; text: string; quiet?: true }[]);
+      // Whoever shows events need not know which are everyday business, nor is told of the machine's pace.
+      const types = (quiet?: true) => new Set(events.filter((one) => one.quiet === quiet).map(({ type }) => type));
+      expect([...types(true)]).toContain('qmp.heartbeat');
+      for (const type of types()) expect(type).not.toMatch(/^(pace|proc|qmp\.heartbeat|ring\.(kick|call))/);
+      expect([...types()]).toEqual(expect.arrayContaining(['session.open', 'wire.recv', 'drill.note']));
       expect(events.map(({ text }) => text)).toEqual(
         expect.arrayContaining(['note: first', expect.stringContaining('session 2 opens')]),
       );
@@ -313,5 +336,14 @@ describe('a drill whose QEMU has not come', () => {
     await live.perform('stop');
     await refused;
     expect(live.ports[0]!.busy).toBeUndefined();
+    const peer = () => live.state().ports.p0!.peer;
+    expect(peer()).toBe('waiting');
+    await live.perform('down', {});
+    expect(peer()).toBe('away');
+    // It dials again, and is waited for again.
+    const again = expect(live.perform('up')).rejects.toMatchObject({ code: 'ERR_STEP' });
+    expect(peer()).toBe('waiting');
+    await live.perform('stop');
+    await again;
   });
 });

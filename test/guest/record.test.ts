@@ -35,6 +35,26 @@ it('records what a console tells', async () => {
   expect(facts.map(({ kind }) => kind)).toEqual(['boot', 'carrier', 'ready', 'line', 'ping', 'trouble']);
 });
 
+it('records what is told of a NIC where that belongs', async () => {
+  const [all, second] = [new Recorder(), new Recorder()];
+  const stream = new PassThrough();
+  const closed = recordGuest(
+    stream,
+    all,
+    () => {},
+    (nic) => (nic === 'eth1' ? second : undefined),
+  );
+  for (const line of ['ready nics=2', ...[0, 1].map((n) => `carrier eth${n} 1 ups=1 downs=1`)])
+    stream.write(`[    1.000000] @vr ${line}\r\n`);
+  stream.end('[    1.000000] @vr ping eth1 epoch=1 seq=3 ms=1.5\r\n');
+  await closed;
+  expect(all.events).toMatchObject([{ type: 'guest.ready' }]);
+  expect(second.events).toMatchObject([
+    { type: 'guest.carrier', nic: 'eth1' },
+    { type: 'guest.ping', nic: 'eth1', number: 3 },
+  ]);
+});
+
 it('records a carrier at first sight, at each change, and what came and went between two looks', async () => {
   expect(await carriers('@vr carrier eth0 0 ups=1 downs=4', '@vr carrier eth0 1 ups=2 downs=4')).toEqual([false, true]);
   const up = '@vr carrier eth0 1 ups=1 downs=1';

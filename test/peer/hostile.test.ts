@@ -1,8 +1,16 @@
 import { ftruncateSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DESC_F_NEXT } from '../../src/virtio/index.js';
-import { encodePayload, frontEndRequests, specByName } from '../../src/wire/index.js';
+import { deliver } from '../../src/peer/traffic.js';
+import { type Chain, DESC_F_NEXT, DESC_F_WRITE, type DeviceQueue, VirtioError } from '../../src/virtio/index.js';
+import {
+  bit,
+  encodePayload,
+  frontEndRequests,
+  specByName,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_NET_F_MRG_RXBUF,
+} from '../../src/wire/index.js';
 import { ownFds } from '../os/helpers.js';
 import type { FrontEnd } from './front-end.js';
 import { type GuestRing, HIGH, REGION, USER } from './guest.js';
@@ -120,6 +128,36 @@ describe('running rings that go wrong', () => {
         queue(rx);
       }),
     ).toContain('no memory region');
+  });
+
+  test.each([
+    ['of no bytes', 0, DESC_F_WRITE],
+    ['that only the driver may write', 256, 0],
+    ['too small for a header', 11, DESC_F_WRITE],
+  ])('a receive buffer %s', async (_what, length, flags) => {
+    expect(
+      await broken((rx) => {
+        rx.describe(0, rx.bufferAddr(0), length, flags);
+        queue(rx);
+      }),
+    ).toMatch(/^receive buffer 0 with room for (0|11) bytes/);
+  });
+
+  test.each([
+    ['empty', () => []],
+    ['in a thousand pieces', () => Array.from({ length: 1000 }, () => ({ addr: HIGH, length: 1 }))],
+    ['just large enough for a header', () => [{ addr: HIGH, length: 12 }]],
+  ])('receive buffers without end, %s', (_what, pieces) => {
+    // A guest that runs on makes a buffer available for each that is taken: no length of the ring ends that.
+    let taken = 0;
+    const pop = (): Chain => {
+      if (++taken > 10_000) throw new Error('there is no end of it');
+      return { head: 0, slots: 1, out: [], in: pieces() };
+    };
+    const endless = { base: 0, pop } as Partial<DeviceQueue> as DeviceQueue;
+    const features = bit(VIRTIO_F_VERSION_1) | bit(VIRTIO_NET_F_MRG_RXBUF);
+    expect(() => deliver(endless, Buffer.alloc(65_000), features)).toThrow(VirtioError);
+    expect(taken).toBeLessThan(300);
   });
 
   test('a chain that loops', async () => {

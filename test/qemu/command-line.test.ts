@@ -48,6 +48,31 @@ describe('commandLine', () => {
     ]);
   });
 
+  it('has a chardev, a netdev and a NIC for each port, in the order of the sockets', () => {
+    const several = (changes: Partial<CommandLineOptions> = {}) => {
+      const argv = commandLine({ ...base, morePaths: ['/run/w.sock', '/run/x.sock'], ...changes });
+      return argv.filter((_, i) => ['-chardev', '-netdev', '-device'].includes(argv[i - 1]!));
+    };
+    expect(several()).toEqual([
+      'socket,id=c0,path=/run/v.sock,server=on,wait=off',
+      'socket,id=c1,path=/run/w.sock,server=on,wait=off',
+      'socket,id=c2,path=/run/x.sock,server=on,wait=off',
+      'vhost-user,id=n0,chardev=c0',
+      'vhost-user,id=n1,chardev=c1',
+      'vhost-user,id=n2,chardev=c2',
+      'virtio-net-pci,netdev=n0,disable-legacy=on,vectors=0,addr=4',
+      'virtio-net-pci,netdev=n1,disable-legacy=on,vectors=0,addr=5',
+      'virtio-net-pci,netdev=n2,disable-legacy=on,vectors=0,addr=6',
+    ]);
+    // One of them can be removed, as ever; and QEMU reads slots as hexadecimal numbers.
+    const many = several({ extras: ['removable'], morePaths: Array.from({ length: 8 }, (_, i) => `/run/${i}`) });
+    expect(many.filter((text) => text.includes(',id=nic'))).toEqual([expect.stringContaining('netdev=n0,')]);
+    expect(many.at(-1)).toMatch(/addr=c$/);
+    expect(several({ machine: 'microvm' }).slice(6)).toEqual(
+      [0, 1, 2].map((port) => `virtio-net-device,netdev=n${port}`),
+    );
+  });
+
   it.each([
     ['reconnect-ms', 200, ',reconnect-ms=200'],
     ['reconnect-ms', 1000, ',reconnect-ms=1000'],

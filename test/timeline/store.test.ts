@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -128,20 +128,74 @@ describe('TimelineWriter', () => {
     expect(readFileSync(file, 'utf8')).toBe('of value');
   });
 
-  test('a tester that is killed loses nothing of an earlier turn', async () => {
-    const script = join(dir, 'killed.mjs');
+  test('says once that the file is gone, and goes on without', async () => {
+    const failures: unknown[] = [];
+    const recorder = new Recorder();
+    const writer = new TimelineWriter(fresh(), (error) => {
+      failures.push(error.code);
+      // As a tester does, who wants that recorded as well.
+      writer.append(recorder.record({ type: 'tester.trouble', what: error.message }));
+    });
+    writer.append(recorder.record(begin));
+    await turn();
+    expect(writer.failure).toBeUndefined();
+    rmSync(writer.file);
+    for (let i = 0; i < 3; i++) {
+      writer.append(recorder.record({ type: 'driver.kick', ring: i }));
+      await turn();
+    }
+    writer.close();
+    expect(failures).toEqual(['ENOENT']);
+    expect(writer.failure).toMatchObject({ code: 'ENOENT' });
+    expect(existsSync(writer.file)).toBe(false);
+  });
+
+  test('says once that there is no room; what is in the file can be read, up to a whole line', async () => {
     const target = fresh();
+    // A limit that a process of its own may have without root: then the kernel refuses as a full disk does, in the middle of a line.
+    const { code, stdout } = await inProcess(`
+      import { execFileSync } from 'node:child_process';
+      const failures = [];
+      const recorder = new Recorder();
+      const writer = new TimelineWriter(${JSON.stringify(target)}, ({ code }) => failures.push(code));
+      recorder.listen((event) => writer.append(event));
+      recorder.record(${JSON.stringify(begin)});
+      execFileSync('prlimit', ['--pid', String(process.pid), '--fsize=5000']);
+      for (let i = 0; i < 1000; i++) {
+        recorder.record({ type: 'driver.kick', ring: i });
+        if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      writer.close();
+      console.log(JSON.stringify({ failures, failure: writer.failure.code }));`);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ failures: ['EFBIG'], failure: 'EFBIG' });
+    const { events } = await readTimeline(target);
+    expect(events.length).toBeGreaterThan(50);
+    expect(events.length).toBeLessThan(200);
+  });
+
+  test('a tester that is killed loses nothing of an earlier turn', async () => {
+    const target = fresh();
+    const { code, signal } = await inProcess(`
+      const recorder = new Recorder();
+      const writer = new TimelineWriter(${JSON.stringify(target)});
+      recorder.listen((event) => writer.append(event));
+      recorder.record(${JSON.stringify(begin)});
+      for (let i = 0; i < 1000; i++) recorder.record({ type: 'driver.kick', ring: i });
+      setImmediate(() => process.kill(process.pid, 'SIGKILL'));`);
+    expect([code, signal]).toEqual([null, 'SIGKILL']);
+    const { events } = await readTimeline(target);
+    expect(events).toHaveLength(1001);
+    expect(events.at(-1)).toMatchObject({ seq: 1000, ring: 999 });
+  });
+
+  /** Runs a script with Recorder and TimelineWriter as a process of its own. */
+  async function inProcess(contents: string) {
+    const script = join(dir, `s${files++}.mjs`);
     const path = new URL('../../src/timeline/index.ts', import.meta.url).pathname;
     await build({
       stdin: {
-        contents: `
-          import { Recorder, TimelineWriter } from ${JSON.stringify(path)};
-          const recorder = new Recorder();
-          const writer = new TimelineWriter(${JSON.stringify(target)});
-          recorder.listen((event) => writer.append(event));
-          recorder.record(${JSON.stringify(begin)});
-          for (let i = 0; i < 1000; i++) recorder.record({ type: 'driver.kick', ring: i });
-          setImmediate(() => process.kill(process.pid, 'SIGKILL'));`,
+        contents: `import { Recorder, TimelineWriter } from ${JSON.stringify(path)};\n${contents}`,
         resolveDir: dir,
       },
       bundle: true,
@@ -149,10 +203,12 @@ describe('TimelineWriter', () => {
       format: 'esm',
       outfile: script,
     });
-    const child = spawn(process.execPath, [script]);
-    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
-    const { events } = await readTimeline(target);
-    expect(events).toHaveLength(1001);
-    expect(events.at(-1)).toMatchObject({ seq: 1000, ring: 999 });
-  });
+    const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let stdout = '';
+    child.stdout.on('data', (text) => {
+      stdout += text;
+    });
+    const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+    return { code, signal, stdout };
+  }
 });

@@ -2,7 +2,7 @@
  * The page of a drill. It knows the control protocol of docs/drill.md and nothing else. Whatever comes from the tester is text.
  * @typedef {import('../view.js').DrillState} DrillState
  * @typedef {import('../view.js').PortView} PortView
- * @typedef {{ port: string, seq: number, t: number, type: string, text: string, event: Record<string, unknown> }} Shown
+ * @typedef {{ port: string, seq: number, t: number, type: string, text: string, quiet?: true, event: Record<string, unknown> }} Shown
  * @typedef {{ name: string, help: string, confirm?: boolean }} Verb
  */
 const PROTOCOL = 'vhost-reconnect.v1';
@@ -10,7 +10,6 @@ const KEPT = 2000;
 const ROWS = 500;
 const PICTURE_MS = 700;
 const KEYS = { r: 'restart', d: 'down', u: 'up', s: 'stall', e: 'resume' };
-const QUIET = new Set(['qmp.heartbeat', 'proc.sample', 'ring.kick', 'ring.call', 'guest.ping', 'guest.echo']);
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 const at = (id) => /** @type {T} */ (document.getElementById(id));
@@ -236,16 +235,20 @@ function show(next) {
   changed = true;
   const { vm } = next;
   const port = next.ports[selected];
-  const crashed = vm.state === 'gone' && vm.exit?.asked === undefined;
-  at('crash').hidden = !crashed;
-  if (crashed) {
+  const gone = vm.state === 'gone';
+  const crashed = gone && vm.exit?.asked === undefined;
+  at('gone').hidden = !gone;
+  at('gone').className = crashed ? 'bad' : '';
+  if (gone) {
     const how =
       vm.exit?.signal ??
       (vm.exit?.code === null || vm.exit === undefined ? 'how is not known' : `exit code ${vm.exit.code}`);
-    /** @type {HTMLElement} */ (at('crash').firstElementChild).textContent = `QEMU IS GONE: ${how}`;
-    /** @type {HTMLElement} */ (at('crash').lastElementChild).textContent = (vm.evidence ?? []).join('\n');
+    /** @type {HTMLElement} */ (at('gone').firstElementChild).textContent = crashed
+      ? `QEMU IS GONE: ${how}`
+      : 'QEMU is gone, as it was asked to';
+    /** @type {HTMLElement} */ (at('gone').lastElementChild).textContent = (vm.evidence ?? []).join('\n');
   }
-  document.title = `${crashed ? 'QEMU GONE' : (port?.chardev ?? 'drill')} · drill`;
+  document.title = `${gone ? 'QEMU GONE' : (port?.chardev ?? 'drill')} · drill`;
   const facts = [
     vm.version === undefined ? 'QEMU' : `QEMU ${vm.version}`,
     vm.pid === undefined ? 'process not known' : `process ${vm.pid}`,
@@ -381,8 +384,8 @@ function picture({ port, drawing }) {
 // --- events -------------------------------------------------------------------------------------------------------------
 
 /** @param {Shown} shown */
-function wanted({ port, type, text }) {
-  if (port !== selected || QUIET.has(type)) return false;
+function wanted({ port, type, text, quiet }) {
+  if (port !== selected || quiet) return false;
   const words = value('filter')
     .toLowerCase()
     .split(/\s+/)

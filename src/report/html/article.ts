@@ -18,7 +18,7 @@ const MAX_WIDTH = 400;
 const MAX_EXCERPT = 24;
 
 /**
- * All there is to say of one variant that did not simply hold.
+ * All there is to say of one variant.
  * @param timeline its record, where there is room for a picture
  * @param note why there is no picture
  */
@@ -45,6 +45,7 @@ ${result.timeline && html`<p class="muted">every event: <a href="${encodeURI(res
 function badge(result: VariantResult): Markup {
   const stale = result.expectation?.state === 'stale';
   if (stale) return html`<b class="badge bad">STALE</b>`;
+  if (result.verdict === 'pass') return html`<b class="badge good">PASS</b>`;
   if (result.verdict === 'inconclusive') return html`<b class="badge warn">INCONCLUSIVE</b>`;
   const kind = (result.kind ?? 'violation').toUpperCase();
   return isExpected(result) ? html`<b class="badge off">EXPECTED ${kind}</b>` : html`<b class="badge bad">${kind}</b>`;

@@ -64,6 +64,7 @@ ${renderMatrix(result, entries, contract)}</section>
     }
     yield '</section>\n';
   }
+  for await (const part of renderDrills(entries, out, contract)) yield part.source;
   yield renderOthers(entries).source;
   yield html`</main>
 ${scripts}</body></html>
@@ -160,6 +161,18 @@ const brief = ({ result }: Entry) => {
 function renderLine({ result, anchor }: Entry): Markup {
   return html`<p id="${anchor}" class="line"><b>${anchor}</b> ${expectationText(result) ?? result.reason} <span class="muted">Not shown in full: ${String(MAX_ARTICLES)} are; results.json has all.</span><br><code>${result.reproduce}</code></p>
 `;
+}
+
+/** A drill that passed is told in full too: what was done by hand, and what became of it, is what its report is for. */
+async function* renderDrills(entries: readonly Entry[], out: string, contract: readonly Requirement[]) {
+  const drills = entries.filter(({ result }) => result.case === 'drill' && result.verdict === 'pass');
+  if (drills.length === 0) return;
+  yield html`<section id="_drills" class="chapter"><h2>Drills that passed <span class="muted">${String(drills.length)}</span></h2>\n`;
+  for (const entry of drills.slice(0, MAX_PICTURES)) {
+    const { timeline, note } = await read(entry, out);
+    yield renderArticle(entry, contract, timeline, note);
+  }
+  yield html`</section>\n`;
 }
 
 /** What passed, what was skipped and why, and the figures of the outages. */

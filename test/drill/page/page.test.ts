@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { ControlServer, Drill } from '../../../src/drill/index.js';
+import type { Event } from '../../../src/timeline/index.js';
 import { launch } from '../../report/page/browser.js';
 import { DEADLINE_MS, drill, happened, served, spawned } from '../scene.js';
 
@@ -87,13 +91,26 @@ describe('the page of a drill', () => {
       process.kill(live.state().vm.pid!, 'SIGABRT');
       await happened(live, 'qemu.exit');
       const since = performance.now();
-      await page.locator('#crash >> text=QEMU IS GONE: SIGABRT').waitFor({ timeout: 30_000 });
+      await page.locator('#gone.bad >> text=QEMU IS GONE: SIGABRT').waitFor({ timeout: 30_000 });
       // Of a machine that is not overloaded; what is promised is a part of a second.
       expect(performance.now() - since).toBeLessThan(5000);
       await happened(live, 'qemu.post-mortem');
-      await page.locator('#crash pre:not(:empty)').waitFor();
+      await page.locator('#gone pre:not(:empty)').waitFor();
+      expect(await page.locator('#gone').innerText()).toContain('Begin another drill');
       expect(await page.title()).toContain('QEMU GONE');
       await picture(page, 'drill-crash');
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'says what to do when QEMU was asked to end, which is no crash',
+    async () => {
+      const { live, page } = await opened();
+      expect(await page.locator('#gone').isVisible()).toBe(false);
+      await live.perform('qmp', { execute: 'quit' });
+      await page.locator('#gone:not(.bad) >> text=QEMU is gone, as it was asked to').waitFor();
+      await page.locator('#gone >> text=Begin another drill').waitFor();
     },
     DEADLINE_MS,
   );
@@ -125,18 +142,47 @@ describe('the page of a drill', () => {
   );
 
   it(
-    'saves the timeline',
+    'saves the timeline, and a report that shows it, after a restart',
     async () => {
-      const { page } = await opened();
-      const [download] = await Promise.all([
-        page.waitForEvent('download'),
-        page.locator('[data-export=timeline]').click(),
-      ]);
-      const lines = readFileSync(await download.path(), 'utf8')
+      const { live, page } = await opened();
+      await live.perform('restart', { away: 0 });
+      await live.perform('await', 'ready');
+      const save = async (what: string, name: string) => {
+        const [download] = await Promise.all([
+          page.waitForEvent('download'),
+          page.locator(`[data-export=${what}]`).click(),
+        ]);
+        expect(download.suggestedFilename()).toBe(name);
+        await page.locator(`#said.good >> text=${what}: saved`).waitFor();
+        return download.path();
+      };
+      const lines = readFileSync(await save('timeline', 'drill-p0.jsonl'), 'utf8')
         .trim()
         .split('\n');
-      expect(JSON.parse(lines[0]!)).toMatchObject({ type: 'run.begin' });
-      expect(lines.length).toBeGreaterThan(10);
+      const events = lines.map((line) => JSON.parse(line) as Event);
+      expect(events[0]).toMatchObject({ type: 'run.begin' });
+      expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i));
+      expect(events.filter(({ type }) => type === 'session.open')).toHaveLength(2);
+
+      const folder = mkdtempSync(join(tmpdir(), 'vr-report-'));
+      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      const file = join(folder, 'report.html');
+      copyFileSync(await save('report', 'drill-report.html'), file);
+      // Alone, as somebody gets it who has the file only.
+      const report = await browser.newPage();
+      onTestFinished(() => report.close());
+      const complaints: string[] = [];
+      report.on('console', (message) => complaints.push(message.text()));
+      report.on('pageerror', (error) => complaints.push(String(error)));
+      await report.goto(pathToFileURL(file).href);
+      const matrix = await report.locator('#_matrix').innerText();
+      expect(matrix).toContain('drill');
+      expect(matrix).toContain('R4');
+      const article = report.locator('article').first();
+      await article.scrollIntoViewIfNeeded();
+      expect(await article.locator('.badge').innerText()).toBe('PASS');
+      await article.locator('timeline-picture svg >> text=session 2').first().waitFor({ state: 'attached' });
+      expect(complaints).toEqual([]);
     },
     DEADLINE_MS,
   );
