@@ -1,4 +1,5 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { joined } from './guest-state.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { migratingIn } from './migrations.js';
 import type { Requirement } from './requirement.js';
@@ -70,6 +71,7 @@ export const R1: Requirement = {
  * come. A handshake whose last message was left unanswered is not complete to QEMU.
  */
 function stuckAtStart(t: Timeline): Break[] {
+  if (joined(t)) return [];
   const complete = servedSessions(t).flatMap((view) => {
     const last = view.handshake.complete;
     return last && (!expectsReply(last) || replyTo(view, last)) ? last : [];

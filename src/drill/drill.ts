@@ -154,6 +154,7 @@ export class Drill {
         tester: options.tester.version,
         startedAt: this.startedAt,
         driver: options.spawn && !options.spawn.guest ? 'none' : 'guest',
+        joined: options.spawn === undefined,
         network,
         observer: () => this.#observer,
         captureBytes: options.captureBytes,

@@ -46,6 +46,8 @@ export interface RunBegin {
   chardev?: { options: Record<string, string>; known: string[] };
   /** QEMU's version is `major.minor.micro`; argv[0] is the binary. */
   qemu: { version: string; argv: string[] };
+  /** QEMU is an operator's, whom the tester joined: nothing is known of how it started, nor does its stderr come. */
+  joined?: true;
   tester: string;
   /** Wall clock of the origin, ISO 8601. */
   startedAt: string;

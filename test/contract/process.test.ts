@@ -55,6 +55,25 @@ describe('R2 the control plane answers unless a peer keeps QEMU waiting', () => 
       /silent for 1500 ms with no peer to wait for/,
     ));
 
+  it('does not ask an operator’s QEMU for a monitor at its start', () => {
+    const unasked = good
+      .without('qmp.ready')
+      .only(({ type }) => !/^qmp\./.test(type))
+      .stretch(loss.t + 1, 6000);
+    expectBreak('R2', unasked, 'hang', /QMP was not ready/);
+    const operators = unasked.with('run.begin', () => true, { joined: true });
+    expectNotApplicable('R2', operators);
+    // A monitor that was asked late says nothing of the start, and is judged by its answers.
+    expectHold(
+      'R2',
+      operators.plus(
+        { t: 7000, type: 'qmp.ready' },
+        { t: 7001, type: 'qmp.heartbeat', sent: 7000, latency: 1, status: 'running' },
+      ),
+      /1 heartbeat/,
+    );
+  });
+
   it('breaks when there is no answer at all', () => {
     const deaf = good
       .without('qmp.heartbeat', ({ sent }) => sent > loss.t)

@@ -199,6 +199,7 @@ describe('an operator’s QEMU', () => {
         queuePairs: 2,
         reconnectMs: role === 'client' ? 1000 : 0,
         driver: 'guest',
+        joined: true,
       });
       // It was left as it was: running, and not asked to do anything.
       expect(recorder.latest('qemu.exit')).toBeUndefined();
