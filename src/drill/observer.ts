@@ -74,7 +74,7 @@ export class Observer {
     return true;
   }
 
-  /** From now on QEMU is asked by this monitor. */
+  /** From now on, and until it is lost, QEMU is asked by this monitor. */
   watchMonitor(monitor: Monitor, chardevs: readonly WatchedChardev[], intervalMs = LOOK_MS): void {
     this.#monitor = monitor;
     const looking = onlyLooking(monitor);
@@ -82,6 +82,7 @@ export class Observer {
     this.#heartbeat = startHeartbeat({ qmp: looking, recorder: this.#all, intervalMs, boundMs: SILENCE_MS });
     void monitor.lost.then(() => {
       this.#monitor = undefined;
+      this.#heartbeat?.stop();
       // A QEMU that ends closes its monitor a moment before.
       this.look();
     });

@@ -541,6 +541,12 @@ export interface QmpReady {
   type: 'qmp.ready';
 }
 
+/** The monitor of an operator's QEMU was lost: until it is ready again neither answers nor events come, whatever QEMU does. */
+export interface QmpLost {
+  type: 'qmp.lost';
+  why: string;
+}
+
 /** A QMP command of a step or of the tester's own steering (not the heartbeat's). */
 export interface QmpCommand {
   type: 'qmp.command';
@@ -797,6 +803,7 @@ export type EventBody =
   | QemuDescriptors
   | QemuPostMortem
   | QmpReady
+  | QmpLost
   | QmpCommand
   | QmpReply
   | QmpEvent
