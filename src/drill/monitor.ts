@@ -184,8 +184,8 @@ async function askVirsh(
 const unanswered = (why: string) => new QemuError('ERR_QEMU_SOCKET', why, 'is the domain running?');
 const firstLine = (text: string) => text.trim().split('\n')[0]!;
 
-/** `event STOP for domain 'vm1': <null>`, or with the data as JSON. */
-const EVENT_LINE = /^event (\w+) for domain .*?: (<null>|\{.*\})$/;
+/** `event STOP at 1795879465.817358 for domain 'vm1': <null>`, or with the data as JSON. */
+const EVENT_LINE = /^event (\w+) at \S+ for domain '.*?': (<null>|\{.*\})$/;
 
 /** Reads QEMU's events as libvirt passes them on, also those of a domain that begins to run later. `lose` is told when they end. */
 function virshEvents(

@@ -93,7 +93,8 @@ export class Observer {
     if (this.gone) return;
     const pid = this.#pid;
     if (pid !== undefined && !this.#ours && startTime(pid) !== this.#started) {
-      this.#ended();
+      // Why it ended may lie unread in the monitor's socket: it is read before setImmediate's turn.
+      setImmediate(() => this.#ended());
       return;
     }
     this.#process?.sample(settled);
@@ -116,6 +117,9 @@ export class Observer {
 
   /** How it ended only its parent is told; whether it was asked to, its monitor may have said before. */
   #ended(): void {
+    if (this.gone) return;
+    this.#heartbeat?.stop();
+    this.#monitor?.close();
     this.#all.record({
       type: 'qemu.exit',
       code: null,

@@ -285,8 +285,8 @@ describe('virshMonitor', () => {
     const { program } = await virsh(
       `echo '{"return": {}}'`,
       `echo $$ > ${dir}/pid; until [ -e ${dir}/ready ]; do sleep 0.05; done; ` +
-        `echo 'event STOP for domain '"'vm 1: x'"': <null>'; ` +
-        `echo 'event RESET for domain '"'vm 1: x'"': {"guest":true,"reason":"guest-reset"}'`,
+        `echo 'event STOP at 1795879465.817358 for domain '"'vm 1: x'"': <null>'; ` +
+        `echo 'event RESET at 1795879465.876482 for domain '"'vm 1: x'"': {"guest":true,"reason":"guest-reset"}'`,
     );
     const recorder = new Recorder();
     const monitor = await virshMonitor('vm 1: x', recorder, never(), { program });
