@@ -74,6 +74,21 @@ describe('R2 the control plane answers unless a peer keeps QEMU waiting', () => 
     );
   });
 
+  it('does not count a silence beyond the loss of the monitor', () => {
+    const silent = good
+      .without('qmp.heartbeat', ({ sent }) => sent > loss.t)
+      .stretch(loss.t + 200, 6000)
+      .plus({ t: loss.t + 1200, type: 'qmp.silent', since: loss.t + 150 });
+    expectBreak('R2', silent, 'hang', /silent for \d{4} ms/);
+    expectHold(
+      'R2',
+      silent
+        .plus({ t: loss.t + 1100 - 300, type: 'qmp.lost', why: 'x' })
+        .with('qmp.silent', () => true, { t: loss.t + 700 }),
+      /heartbeats/,
+    );
+  });
+
   it('breaks when there is no answer at all', () => {
     const deaf = good
       .without('qmp.heartbeat', ({ sent }) => sent > loss.t)
