@@ -226,6 +226,12 @@ describe('R3 the machine keeps running', () => {
   it('breaks when it changes without a command', () =>
     expectBreak('R3', later('paused'), 'violation', /from running to paused without a command/));
 
+  it('asks an operator’s QEMU for states only that no command of others leads to', () => {
+    const operators = (status: string) => later(status).with('run.begin', () => true, { joined: true });
+    expectHold('R3', operators('paused'));
+    expectBreak('R3', operators('internal-error'), 'violation', /from running to internal-error/);
+  });
+
   it('holds when a command explains the change', () =>
     expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute: 'stop' })));
 
