@@ -48,7 +48,10 @@ const build = (argv: Argv) =>
       describe: 'vhost-user socket: QEMU’s (role server) or the peer’s (client); several are several ports',
     })
     .option('qmp', { ...text('qmp'), describe: 'A monitor socket of QEMU’s that nobody else uses' })
-    .option('virsh', { ...text('virsh'), describe: 'Ask QEMU through libvirt: the domain’s name' })
+    .option('virsh', {
+      ...text('virsh'),
+      describe: 'Ask QEMU through libvirt: the domain’s name; LIBVIRT_DEFAULT_URI says where',
+    })
     .option('pid', {
       number: true,
       requiresArg: true,

@@ -57,6 +57,9 @@ export function acceptedIn(period: DriverPeriod): bigint | undefined {
 export const unseenGuest = (t: Timeline): boolean =>
   t.events[0]?.type === 'run.begin' && t.events[0].driver === 'guest';
 
+/** Whether QEMU is an operator's: it may have started long before its monitor was asked, if it is at all. */
+export const joined = (t: Timeline): boolean => t.events[0]?.type === 'run.begin' && t.events[0].joined === true;
+
 /** The data rings that the driver uses (the control queue is QEMU's own). */
 export function ringsOf(ready: EventOf<'driver.ready'>): EventOf<'driver.ready'>['rings'] {
   return ready.rings.filter((ring) => ring.index < 2 * ready.pairs);

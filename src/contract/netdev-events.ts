@@ -62,8 +62,10 @@ function lives(t: Timeline, ready: number): Life[] {
   return [undefined, ...gone].flatMap((before, i) => {
     const from = before ? before.netdev?.asked.seq : ready;
     if (from === undefined) return [];
-    const end = Math.min(gone[i]?.asked.t ?? Infinity, horizon(t).t);
-    return [{ from, to: gone[i]?.netdev?.asked.seq ?? Infinity, end }];
+    // Events in the gap of a monitor that was lost are lost.
+    const lost = t.first('qmp.lost');
+    const end = Math.min(gone[i]?.asked.t ?? Infinity, lost?.t ?? Infinity, horizon(t).t);
+    return [{ from, to: Math.min(gone[i]?.netdev?.asked.seq ?? Infinity, lost?.seq ?? Infinity), end }];
   });
 }
 

@@ -129,7 +129,8 @@ function overdueOfGuest(t: Timeline, view: SessionView): { started: number; brea
   if (!complete || !t.first('qmp.ready') || stuck(view) || lack(t, view)) return { started, breaks: [] };
   const ran = t.last('ring.start', () => true, view.open.seq)?.seq;
   const changed = t.first('qmp.event', ({ event }) => guestEvents.has(event), ran)?.t ?? Infinity;
-  const until = Math.min(view.to, horizon(t).t, changed);
+  const deaf = t.first('qmp.lost', () => true, ran)?.t ?? Infinity;
+  const until = Math.min(view.to, horizon(t).t, changed, deaf);
   const breaks = guestRings(t, view).flatMap((index): Break[] => {
     const start = t.of('ring.start', view.session).find((event) => event.ring === index);
     const wait = unowed(t, complete.t, Math.min(start?.t ?? Infinity, until));

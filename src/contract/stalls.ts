@@ -18,7 +18,9 @@ export function beats(t: Timeline): Beat[] {
     .all('qmp.heartbeat')
     .map((beat) => ({ from: beat.sent, to: beat.sent + beat.latency, seq: beat.seq }));
   const silent = t.all('qmp.silent').filter(({ since }) => !answers.some((beat) => Math.abs(beat.from - since) < 1));
-  return [...answers, ...silent.map(({ since, seq }) => ({ from: since, to: Infinity, seq }))];
+  // After the loss of the monitor nobody waits for the answer any more.
+  const until = (seq: number) => t.first('qmp.lost', () => true, seq)?.t ?? Infinity;
+  return [...answers, ...silent.map(({ since, seq }) => ({ from: since, to: until(seq), seq }))];
 }
 
 /** One time in which a peer kept QEMU's main loop waiting, measured by a heartbeat that was not answered meanwhile. */

@@ -1,6 +1,6 @@
 import type { Timeline } from '../timeline/index.js';
 import { contextOf, numberIn } from './body.js';
-import { unseenGuest } from './guest-state.js';
+import { joined, unseenGuest } from './guest-state.js';
 import { type Break, broken, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { ringOf, type SessionView, servedSessions } from './sessions.js';
@@ -24,6 +24,7 @@ export const R11: Requirement = {
   judge(t) {
     const spawn = t.first('qemu.spawn');
     if (contextOf(t)?.role !== 'server' || !spawn) return notApplicable('QEMU does not listen');
+    if (joined(t)) return notApplicable('the start of an operator’s QEMU is not seen');
     const first = servedSessions(t)[0]?.open;
     const ready = t.first('qmp.ready');
     if (ready && ready.seq < (first?.seq ?? Infinity))

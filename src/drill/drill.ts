@@ -38,7 +38,7 @@ import { Switch } from '../switch/index.js';
 import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline, Timeline } from '../timeline/index.js';
 import { DrillError } from './error.js';
 import { FanOut } from './fan-out.js';
-import { dialMonitor, type Monitor, virshMonitor } from './monitor.js';
+import { dialMonitor, type Monitor, pause, virshMonitor } from './monitor.js';
 import { LOOK_MS, Observer } from './observer.js';
 import { Port } from './port.js';
 import { checked } from './verbs.js';
@@ -97,6 +97,9 @@ const HALTED_MEMORY = 64 << 20;
 const JUDGE_SHARE = 10;
 const JUDGE_MS: Ms = 1000;
 const QUIT_MS: Ms = 10_000;
+const NO_MONITOR = 'no monitor';
+/** Each question is a process. */
+const VIRSH_LOOK_MS: Ms = 1000;
 
 /** A live virtual machine, the mock OVS-DPDK as its switch, and restart faults on command. */
 export class Drill {
@@ -117,7 +120,7 @@ export class Drill {
   #dialled: Monitor | undefined;
   #qemu: QemuProcess | undefined;
   #workspace: Workspace | undefined;
-  #how = 'no monitor';
+  #how = NO_MONITOR;
   /** Ports whose QEMU was found. */
   readonly #describing = new Set<Port>();
   #version: string | undefined;
@@ -158,6 +161,7 @@ export class Drill {
         tester: options.tester.version,
         startedAt: this.startedAt,
         driver: options.spawn && !options.spawn.guest ? 'none' : 'guest',
+        joined: options.spawn === undefined,
         network,
         observer: () => this.#observer,
         captureBytes: options.captureBytes,
@@ -214,7 +218,9 @@ export class Drill {
     const exit = this.#all.latest('qemu.exit');
     const beat = this.#all.latest('qmp.heartbeat');
     const silent = this.#all.latest('qmp.silent');
-    const isSilent = silent !== undefined && silent.seq > (beat?.seq ?? -1) && !exit;
+    const lost = this.#all.latest('qmp.lost');
+    const isLost = !exit && after(lost, this.#all.latest('qmp.ready'));
+    const isSilent = !exit && !isLost && after(silent, beat);
     const known = this.#observer.pid !== undefined;
     const guest = this.#o.spawn?.guest && (this.#all.latest('guest.ready') ? ('up' as const) : ('booting' as const));
     return {
@@ -225,8 +231,9 @@ export class Drill {
         how: this.#how,
         ...(this.#observer.pid !== undefined && { pid: this.#observer.pid }),
         ...(this.#version !== undefined && { version: this.#version }),
-        ...(beat && !exit && { runState: beat.status, latencyMs: beat.latency }),
-        ...(isSilent && { silentForMs: this.#all.now() - silent.since }),
+        ...(beat && !exit && !isLost && { runState: beat.status, latencyMs: beat.latency }),
+        ...(isSilent && { silentForMs: this.#all.now() - silent!.since }),
+        ...(isLost && { silentForMs: this.#all.now() - lost!.t }),
         ...(exit && { exit: pick(exit) }),
         ...(exit && exit.asked === undefined && { evidence: this.#evidence() }),
         ...(guest && { guest }),
@@ -332,17 +339,50 @@ export class Drill {
         );
       this.#find();
       await this.#present();
-      if (monitor && 'virsh' in monitor) await this.#watch(await virshMonitor(monitor.virsh, this.#all), 1000);
+      if (monitor && 'virsh' in monitor) await this.#beginVirsh(monitor.virsh);
       else if (monitor) {
         this.#how = `QMP ${monitor.qmp}, not answering yet`;
-        void dialMonitor(monitor.qmp, this.#all, this.#abort.signal)
-          .then((dialled) => this.#watch(dialled, LOOK_MS))
-          .catch((error: unknown) => {
-            if (!this.#abort.signal.aborted) this.#trouble(error);
-          });
+        void this.#asking(LOOK_MS, (signal) => dialMonitor(monitor.qmp, this.#all, signal)).catch((error: unknown) =>
+          this.#trouble(error),
+        );
       }
     }
     this.#judging = setTimeout(() => this.#judge(), JUDGE_MS);
+  }
+
+  /** Resolves when the domain answers, or does not yet. @throws DrillError ERR_MONITOR when virsh cannot be asked at all */
+  async #beginVirsh(domain: string): Promise<void> {
+    const tried = new Promise<void>((resolve, reject) => {
+      const waits = (why: string) => {
+        const first = this.#how === NO_MONITOR;
+        this.#how = `virsh ${domain}, not answering: ${why}`;
+        if (first) this.unknown.push(`The domain ${domain} does not answer yet, and is asked again: ${why}`);
+        resolve();
+      };
+      this.#asking(VIRSH_LOOK_MS, async (signal) => {
+        const monitor = await virshMonitor(domain, this.#all, signal, { waits });
+        resolve();
+        return monitor;
+      }).catch((error: unknown) => {
+        reject(error);
+        this.#trouble(error);
+      });
+    });
+    await tried;
+  }
+
+  /** Asks QEMU by a monitor, and by another one when that is lost, as long as it lives. @throws what `dial` throws */
+  async #asking(intervalMs: Ms, dial: (signal: AbortSignal) => Promise<Monitor>): Promise<void> {
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      const monitor = await dial(signal);
+      await this.#watch(monitor, intervalMs);
+      const why = await monitor.lost;
+      if (signal.aborted) return;
+      this.#how = `${monitor.how}, lost: ${why}`;
+      this.#all.record({ type: 'qmp.lost', why });
+      await pause(signal);
+    }
   }
 
   /** The peers come. A listening QEMU may not be there yet: they dial on. @param startup see Peer.arrive() */
@@ -422,7 +462,7 @@ export class Drill {
           qemu.quit();
           return {};
         },
-        lost: qemu.exited.then(() => {}),
+        lost: qemu.exited.then(() => 'QEMU has ended'),
         close: ignore,
       };
       this.#observer.watchMonitor(
@@ -474,8 +514,6 @@ export class Drill {
       this.unknown.push(
         'Without a monitor it is not known what the chardev says of itself, whether QMP answers, which state the machine is in, and whether its guest was reset.',
       );
-    else if ('virsh' in monitor)
-      this.unknown.push('Through virsh no events of QEMU come: a reset of the guest, or why QEMU ended, is not known.');
     this.unknown.push(
       'QEMU is no child of the tester: its exit status and its stderr are not known.',
       'The guest is its own: its link is not known, and an outage only while it pings the switch.',
@@ -543,8 +581,8 @@ export class Drill {
       const id = named ?? list.find(({ filename }) => filename.includes(`unix:${port.socket}`))?.label;
       return id === undefined ? [] : [{ id, recorder: port.recorder }];
     });
-    if (chardevs.length < this.ports.length)
-      this.unknown.push('Of some ports the chardev was not found, and not known is what it says of itself.');
+    const unfound = 'Of some ports the chardev was not found, and not known is what it says of itself.';
+    if (chardevs.length < this.ports.length && !this.unknown.includes(unfound)) this.unknown.push(unfound);
     this.#observer.watchMonitor(monitor, chardevs, intervalMs);
   }
 
@@ -565,7 +603,9 @@ export class Drill {
     this.#trouble(this.#incomplete);
   }
 
+  /** The tester's own, unless it is that a drill is over. */
   #trouble(error: unknown): void {
+    if (error === this.#abort.signal.reason) return;
     const { message, hint } = error as { message: string; hint?: string };
     this.#all.record({ type: 'tester.trouble', what: message, ...(hint === undefined ? {} : { hint }) });
   }
@@ -574,6 +614,7 @@ export class Drill {
 
   #took(port: Port, event: Event): void {
     if (event.type === 'guest.trouble' && port === this.ports[0]) this.#troubles++;
+    if (event.type === 'qemu.exit') this.#abort.abort(new DrillError('ERR_OVER', 'QEMU has ended'));
     // Who dials is QEMU itself; who made a listening socket may have been somebody else, who handed it on.
     if (event.type === 'session.open' && !this.#o.spawn && !port.identified)
       // After all have heard of the session itself.
@@ -692,6 +733,9 @@ export async function judgeFile(file: string): Promise<LiveVerdict[]> {
     };
   });
 }
+
+const after = (event: { seq: number } | undefined, other: { seq: number } | undefined): boolean =>
+  event !== undefined && event.seq > (other?.seq ?? -1);
 
 const pick = ({ code, signal, asked }: { code: number | null; signal: string | null; asked?: 'quit' | 'kill' }) => ({
   code,

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
-import { boundedRun, parseQmp, QemuError, QmpClient, QmpError } from '../qemu/index.js';
+import { createInterface } from 'node:readline';
+import { boundedRun, type Execute, parseQmp, QemuError, QmpClient, recordedCommands, refusal } from '../qemu/index.js';
 import type { Json, Recording } from '../timeline/index.js';
 import { DrillError } from './error.js';
 
@@ -8,9 +10,9 @@ export interface Monitor {
   /** For people. */
   readonly how: string;
   /** See QmpClient. @throws QmpError when QEMU refuses, QemuError when the connection is lost */
-  execute(command: string, args?: Json, options?: { silent?: boolean }): Promise<Json>;
-  /** Resolves when the monitor is lost. */
-  readonly lost: Promise<void>;
+  execute: Execute;
+  /** Resolves when the monitor is lost, with what is known of why. */
+  readonly lost: Promise<string>;
   close(): void;
 }
 
@@ -51,11 +53,9 @@ export async function dialMonitor(path: string, recorder: Recording, signal: Abo
     signal.throwIfAborted();
     signal.addEventListener('abort', abort);
     try {
-      let gone = () => {};
-      const lost = new Promise<void>((resolve) => {
-        gone = resolve;
+      const lost = new Promise<string>((resolve) => {
+        socket.once('close', () => resolve('the connection was closed'));
       });
-      socket.once('close', gone);
       const client = await QmpClient.open(socket, recorder);
       return {
         how: `QMP ${path}`,
@@ -87,7 +87,7 @@ function dial(path: string, signal: AbortSignal): Promise<Socket | undefined> {
 }
 
 /** Until the next try; cut short by the signal. */
-function pause(signal: AbortSignal): Promise<undefined> {
+export function pause(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(done, REDIAL_MS);
     function done() {
@@ -102,59 +102,123 @@ function pause(signal: AbortSignal): Promise<undefined> {
 
 /** A question by virsh takes a process and two hops. */
 const VIRSH_MS = 30_000;
+/** Its words are read. */
+const ENV = { LC_ALL: 'C' };
+
+/** How virsh is asked, beyond the domain. */
+export interface VirshOptions {
+  /** Called while the domain does not answer, with what virsh says. */
+  waits?(why: string): void;
+  /** virsh, with options such as --connect before the command. */
+  program?: readonly [string, ...string[]];
+}
 
 /**
- * Asks through libvirt: `virsh qemu-monitor-command`. Events do not come this way.
- * @param program virsh, with options such as --connect before the command
- * @throws DrillError ERR_MONITOR when there is no such domain, or no virsh
+ * Asks through libvirt: `virsh qemu-monitor-command`, with the events of `virsh qemu-monitor-event`. Tries again and again until
+ * the domain answers, and resolves then: it may begin to run later.
+ * @throws DrillError ERR_MONITOR when there is no virsh, or what it says is no QMP; the signal's reason
  */
 export async function virshMonitor(
   domain: string,
   recorder: Recording,
-  program: readonly [string, ...string[]] = ['virsh'],
+  signal: AbortSignal,
+  { waits, program = ['virsh'] }: VirshOptions = {},
 ): Promise<Monitor> {
-  let gone = () => {};
-  const lost = new Promise<void>((resolve) => {
-    gone = resolve;
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await askVirsh(domain, recorder, program);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof QemuError && error.code === 'ERR_QEMU_SOCKET'))
+        throw new DrillError('ERR_MONITOR', `virsh: ${(error as Error).message}`, 'libvirt-clients has it');
+      waits?.(error.message);
+      await pause(signal);
+    }
+  }
+}
+
+async function askVirsh(
+  domain: string,
+  recorder: Recording,
+  program: readonly [string, ...string[]],
+): Promise<Monitor> {
+  let lostBy: string | undefined;
+  let lose = (_why: string) => {};
+  const lost = new Promise<string>((resolve) => {
+    lose = (why) => {
+      lostBy ??= why;
+      resolve(lostBy);
+    };
   });
-  let commands = 0;
-  const send = async (command: string, args: Json | undefined): Promise<Json> => {
-    const line = JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }) });
+  const send = async (line: string): Promise<Json> => {
+    if (lostBy !== undefined) throw unanswered(lostBy);
     const argv: [string, ...string[]] = [...program, 'qemu-monitor-command', '--domain', domain, line];
-    const { stdout, stderr, code } = await boundedRun(argv, { timeMs: VIRSH_MS });
+    const { stdout, stderr, code, exceeded } = await boundedRun(argv, { timeMs: VIRSH_MS, env: ENV });
     if (code !== 0) {
-      gone();
-      throw new QemuError(
-        'ERR_QEMU_SOCKET',
-        `virsh: ${stderr.trim().split('\n')[0] || `exit code ${code}`}`,
-        'is the domain running?',
-      );
+      const error = unanswered(exceeded ? `no answer in ${VIRSH_MS} ms` : firstLine(stderr) || `exit code ${code}`);
+      lose(error.message);
+      throw error;
     }
     const answer = parseQmp(stdout.trim());
     if ('return' in answer) return answer.return ?? null;
-    const { class: errorClass, desc } = (answer.error ?? {}) as { class?: Json; desc?: Json };
-    throw new QmpError(String(errorClass), String(desc));
+    throw refusal(answer.error);
   };
-  const execute: Monitor['execute'] = async (command, args, { silent = false } = {}) => {
-    if (silent) return send(command, args);
-    const id = commands++;
-    const sent = recorder.now();
-    recorder.record({ type: 'qmp.command', id, execute: command, ...(args === undefined ? {} : { arguments: args }) });
-    const reply = () => ({ type: 'qmp.reply', id, execute: command, latency: recorder.now() - sent }) as const;
-    try {
-      const value = await send(command, args);
-      recorder.record({ ...reply(), value });
-      return value;
-    } catch (error) {
-      if (error instanceof QmpError) recorder.record({ ...reply(), error: error.desc, errorClass: error.errorClass });
-      throw error;
-    }
-  };
+  let ready = false;
+  // Before the question, which takes as long: an event after its answer is not missed.
+  const events = virshEvents(domain, program, lose, (event, data) => {
+    if (ready) recorder.record({ type: 'qmp.event', event, data });
+  });
+  void lost.then(events.end);
   try {
-    await send('query-version', undefined);
+    await send('{"execute":"query-version"}');
   } catch (error) {
-    throw new DrillError('ERR_MONITOR', `domain ${domain}: ${(error as Error).message}`, 'virsh list shows what runs');
+    lose('');
+    throw error;
   }
   recorder.record({ type: 'qmp.ready' });
-  return { how: `virsh ${domain}`, execute, lost, close: gone };
+  ready = true;
+  return { how: `virsh ${domain}`, execute: recordedCommands(recorder, send), lost, close: () => lose('closed') };
+}
+
+const unanswered = (why: string) => new QemuError('ERR_QEMU_SOCKET', why, 'is the domain running?');
+const firstLine = (text: string) => text.trim().split('\n')[0]!;
+
+/** `event STOP at 1795879465.817358 for domain 'vm1': <null>`, or with the data as JSON. */
+const EVENT_LINE = /^event (\w+) at \S+ for domain '.*?': (<null>|\{.*\})$/;
+
+/** Reads QEMU's events as libvirt passes them on, also those of a domain that begins to run later. `lose` is told when they end. */
+function virshEvents(
+  domain: string,
+  [program, ...options]: readonly [string, ...string[]],
+  lose: (why: string) => void,
+  take: (event: string, data: Json) => void,
+): { end(): void } {
+  // A session of its own: a terminal's Ctrl-C is for the tester alone.
+  const child = spawn(program, [...options, 'qemu-monitor-event', '--domain', domain, '--loop'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...ENV },
+  });
+  const end = () => {
+    process.removeListener('exit', end);
+    child.kill();
+  };
+  process.once('exit', end);
+  child.once('error', (error) => lose(error.message));
+  if (child.pid === undefined) return { end };
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(0, 1000);
+  });
+  createInterface(child.stdout).on('line', (line) => {
+    const [, event, data] = EVENT_LINE.exec(line) ?? [];
+    try {
+      if (event !== undefined) take(event, data === '<null>' ? {} : parseQmp(data!));
+    } catch (error) {
+      lose((error as Error).message);
+    }
+  });
+  child.once('close', () => lose(firstLine(said) || 'virsh qemu-monitor-event ended'));
+  return { end };
 }

@@ -74,7 +74,7 @@ export class Observer {
     return true;
   }
 
-  /** From now on QEMU is asked by this monitor. */
+  /** From now on, and until it is lost, QEMU is asked by this monitor. */
   watchMonitor(monitor: Monitor, chardevs: readonly WatchedChardev[], intervalMs = LOOK_MS): void {
     this.#monitor = monitor;
     const looking = onlyLooking(monitor);
@@ -82,6 +82,7 @@ export class Observer {
     this.#heartbeat = startHeartbeat({ qmp: looking, recorder: this.#all, intervalMs, boundMs: SILENCE_MS });
     void monitor.lost.then(() => {
       this.#monitor = undefined;
+      this.#heartbeat?.stop();
       // A QEMU that ends closes its monitor a moment before.
       this.look();
     });
@@ -92,7 +93,8 @@ export class Observer {
     if (this.gone) return;
     const pid = this.#pid;
     if (pid !== undefined && !this.#ours && startTime(pid) !== this.#started) {
-      this.#ended();
+      // Why it ended may lie unread in the monitor's socket: it is read before setImmediate's turn.
+      setImmediate(() => this.#ended());
       return;
     }
     this.#process?.sample(settled);
@@ -115,6 +117,9 @@ export class Observer {
 
   /** How it ended only its parent is told; whether it was asked to, its monitor may have said before. */
   #ended(): void {
+    if (this.gone) return;
+    this.#heartbeat?.stop();
+    this.#monitor?.close();
     this.#all.record({
       type: 'qemu.exit',
       code: null,

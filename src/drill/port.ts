@@ -47,6 +47,8 @@ export interface PortOptions {
   tester: string;
   startedAt: Date;
   driver: RunBegin['driver'];
+  /** See RunBegin. */
+  joined: boolean;
   network: Switch;
   observer(): Observer;
   /** Bytes of the packet capture; 0 = none. */
@@ -125,6 +127,7 @@ export class Port {
       reconnectMs: 0,
       socketPath: socket,
       qemu: { version: '0.0.0', argv: [] },
+      ...(options.joined && { joined: true }),
       tester: options.tester,
       startedAt: options.startedAt.toISOString(),
     });

@@ -36,7 +36,7 @@ export { findProgram, findQemu } from './locate.js';
 export { askVersion, probe } from './probe.js';
 export { type LaunchOptions, launch, type QemuExit, type QemuProcess } from './process.js';
 export { QemuError, type QemuErrorCode } from './qemu-error.js';
-export { parseQmp, QmpClient, QmpError } from './qmp.js';
+export { type Execute, parseQmp, QmpClient, QmpError, recordedCommands, refusal } from './qmp.js';
 export * from './qtest.js';
 export { SecondMonitor } from './second-monitor.js';
 export { type PrivateDir, Workspace } from './workspace.js';

@@ -24,11 +24,12 @@ export class QmpClient extends LineClient<Json> {
   readonly #greeting: Promise<void>;
   #greeted = () => {};
   #ungreeted = (_error: QemuError) => {};
-  #commands = 0;
+  readonly #execute: Execute;
 
   private constructor(socket: Socket, recorder: Recording) {
     super(socket);
     this.#recorder = recorder;
+    this.#execute = recordedCommands(recorder, (line) => this.send(line));
     this.#greeting = new Promise((resolve, reject) => {
       this.#greeted = resolve;
       this.#ungreeted = reject;
@@ -52,28 +53,8 @@ export class QmpClient extends LineClient<Json> {
    * @param silent not recorded: for what is asked again and again, whose asker records what is new
    * @throws QmpError when QEMU refuses; QemuError ERR_QEMU_SOCKET
    */
-  async execute(command: string, args?: Json, { silent = false } = {}): Promise<Json> {
-    const line = JSON.stringify({ execute: command, arguments: args });
-    if (silent) return this.send(line);
-    const id = this.#commands++;
-    const sent = this.#recorder.now();
-    this.#recorder.record({
-      type: 'qmp.command',
-      id,
-      execute: command,
-      ...(args === undefined ? {} : { arguments: args }),
-    });
-    const reply = () => ({ type: 'qmp.reply', id, execute: command, latency: this.#recorder.now() - sent }) as const;
-    try {
-      const value = await this.send(line);
-      this.#recorder.record({ ...reply(), value });
-      return value;
-    } catch (error) {
-      // A connection that was lost is no reply.
-      if (error instanceof QmpError)
-        this.#recorder.record({ ...reply(), error: error.desc, errorClass: error.errorClass });
-      throw error;
-    }
+  execute(command: string, args?: Json, options?: { silent?: boolean }): Promise<Json> {
+    return this.#execute(command, args, options);
   }
 
   protected override onLine(line: string): void {
@@ -82,8 +63,7 @@ export class QmpClient extends LineClient<Json> {
     else if ('event' in message)
       this.#recorder.record({ type: 'qmp.event', event: String(message.event), data: message.data ?? {} });
     else if ('error' in message) {
-      const { class: errorClass, desc } = message.error as { class?: Json; desc?: Json };
-      this.refuse(new QmpError(String(errorClass), String(desc)));
+      this.refuse(refusal(message.error));
     } else if ('QMP' in message) this.#greeted();
     else throw notQmp(line);
   }
@@ -91,6 +71,40 @@ export class QmpClient extends LineClient<Json> {
   protected override onLost(error: QemuError): void {
     this.#ungreeted(error);
   }
+}
+
+/** See QmpClient. */
+export type Execute = (command: string, args?: Json, options?: { silent?: boolean }) => Promise<Json>;
+
+/**
+ * Records commands and their replies.
+ * @param send sends one line and resolves with what QEMU returned, or throws a QmpError
+ */
+export function recordedCommands(recorder: Recording, send: (line: string) => Promise<Json>): Execute {
+  let commands = 0;
+  return async (command, args, { silent = false } = {}) => {
+    const line = JSON.stringify({ execute: command, arguments: args });
+    if (silent) return send(line);
+    const id = commands++;
+    const sent = recorder.now();
+    recorder.record({ type: 'qmp.command', id, execute: command, ...(args === undefined ? {} : { arguments: args }) });
+    const reply = () => ({ type: 'qmp.reply', id, execute: command, latency: recorder.now() - sent }) as const;
+    try {
+      const value = await send(line);
+      recorder.record({ ...reply(), value });
+      return value;
+    } catch (error) {
+      // A connection that was lost is no reply.
+      if (error instanceof QmpError) recorder.record({ ...reply(), error: error.desc, errorClass: error.errorClass });
+      throw error;
+    }
+  };
+}
+
+/** QMP's error as one of ours. */
+export function refusal(error: Json | undefined): QmpError {
+  const { class: errorClass, desc } = (error ?? {}) as { class?: Json; desc?: Json };
+  return new QmpError(String(errorClass), String(desc));
 }
 
 /** One message of QMP. @throws QemuError ERR_QEMU_PROTOCOL */

@@ -158,6 +158,8 @@ function text(event: Event): string {
     }
     case 'qmp.ready':
       return 'QMP is ready';
+    case 'qmp.lost':
+      return `the monitor is lost: ${event.why}`;
     case 'qmp.command':
       return `QMP ${event.execute}${brief(event.arguments)}`;
     case 'qmp.reply':

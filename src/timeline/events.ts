@@ -46,6 +46,8 @@ export interface RunBegin {
   chardev?: { options: Record<string, string>; known: string[] };
   /** QEMU's version is `major.minor.micro`; argv[0] is the binary. */
   qemu: { version: string; argv: string[] };
+  /** QEMU is an operator's, whom the tester joined: nothing is known of how it started, nor does its stderr come. */
+  joined?: true;
   tester: string;
   /** Wall clock of the origin, ISO 8601. */
   startedAt: string;
@@ -539,6 +541,12 @@ export interface QmpReady {
   type: 'qmp.ready';
 }
 
+/** The monitor of an operator's QEMU was lost: until it is ready again neither answers nor events come, whatever QEMU does. */
+export interface QmpLost {
+  type: 'qmp.lost';
+  why: string;
+}
+
 /** A QMP command of a step or of the tester's own steering (not the heartbeat's). */
 export interface QmpCommand {
   type: 'qmp.command';
@@ -795,6 +803,7 @@ export type EventBody =
   | QemuDescriptors
   | QemuPostMortem
   | QmpReady
+  | QmpLost
   | QmpCommand
   | QmpReply
   | QmpEvent

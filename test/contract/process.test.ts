@@ -55,6 +55,40 @@ describe('R2 the control plane answers unless a peer keeps QEMU waiting', () => 
       /silent for 1500 ms with no peer to wait for/,
     ));
 
+  it('does not ask an operator’s QEMU for a monitor at its start', () => {
+    const unasked = good
+      .without('qmp.ready')
+      .only(({ type }) => !/^qmp\./.test(type))
+      .stretch(loss.t + 1, 6000);
+    expectBreak('R2', unasked, 'hang', /QMP was not ready/);
+    const operators = unasked.with('run.begin', () => true, { joined: true });
+    expectNotApplicable('R2', operators);
+    // A monitor that was asked late says nothing of the start, and is judged by its answers.
+    expectHold(
+      'R2',
+      operators.plus(
+        { t: 7000, type: 'qmp.ready' },
+        { t: 7001, type: 'qmp.heartbeat', sent: 7000, latency: 1, status: 'running' },
+      ),
+      /1 heartbeat/,
+    );
+  });
+
+  it('does not count a silence beyond the loss of the monitor', () => {
+    const silent = good
+      .without('qmp.heartbeat', ({ sent }) => sent > loss.t)
+      .stretch(loss.t + 200, 6000)
+      .plus({ t: loss.t + 1200, type: 'qmp.silent', since: loss.t + 150 });
+    expectBreak('R2', silent, 'hang', /silent for \d{4} ms/);
+    expectHold(
+      'R2',
+      silent
+        .plus({ t: loss.t + 1100 - 300, type: 'qmp.lost', why: 'x' })
+        .with('qmp.silent', () => true, { t: loss.t + 700 }),
+      /heartbeats/,
+    );
+  });
+
   it('breaks when there is no answer at all', () => {
     const deaf = good
       .without('qmp.heartbeat', ({ sent }) => sent > loss.t)
@@ -191,6 +225,12 @@ describe('R3 the machine keeps running', () => {
 
   it('breaks when it changes without a command', () =>
     expectBreak('R3', later('paused'), 'violation', /from running to paused without a command/));
+
+  it('asks an operator’s QEMU for states only that no command of others leads to', () => {
+    const operators = (status: string) => later(status).with('run.begin', () => true, { joined: true });
+    expectHold('R3', operators('paused'));
+    expectBreak('R3', operators('internal-error'), 'violation', /from running to internal-error/);
+  });
 
   it('holds when a command explains the change', () =>
     expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute: 'stop' })));

@@ -95,6 +95,16 @@ describe('R11 a listening QEMU waits for its first peer, and says so', () => {
     const early = late.with('qmp.ready', () => true, { t: 50 });
     expectBreak('R11', early.plus(line), 'violation', /started without a peer/);
   });
+  it('says nothing of an operator’s QEMU, whose start and stderr nobody saw', () => {
+    expectNotApplicable(
+      'R11',
+      late.with('run.begin', () => true, { joined: true }),
+    );
+    expectNotApplicable(
+      'R11',
+      late.with('qmp.ready', () => true, { t: 50 }).with('run.begin', () => true, { joined: true }),
+    );
+  });
   it('says nothing when the peer came at once, or QEMU dials', () => {
     expectNotApplicable('R11', server());
     expectNotApplicable('R11', client());

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Drill, DrillError, storeRecord } from '../../src/drill/index.js';
@@ -263,6 +264,7 @@ describe('an operator’s QEMU', () => {
         queuePairs: 2,
         reconnectMs: role === 'client' ? 1000 : 0,
         driver: 'guest',
+        joined: true,
       });
       // It was left as it was: running, and not asked to do anything.
       expect(recorder.latest('qemu.exit')).toBeUndefined();
@@ -300,6 +302,41 @@ describe('an operator’s QEMU', () => {
       qemu.quit();
       expect(await happened(live, 'qemu.exit')).toMatchObject({ asked: 'quit' });
       expect((await live.finish()).variants[0]!.kind).not.toBe('crash');
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'whose monitor is lost is dialled again while it lives',
+    async () => {
+      const dir = folder();
+      const socket = join(dir, 'vhost.sock');
+      const path = join(dir, 'monitor.sock');
+      const relayed = join(dir, 'relayed.sock');
+      const live = await drill({ sockets: [socket], monitor: { qmp: relayed } });
+      const { qemu } = await operatorsQemu('client', socket, ['-qmp', `unix:${path},server=on,wait=off`]);
+      const ends: Socket[] = [];
+      const relay = createServer((near) => {
+        const far = connect(path);
+        for (const end of [near, far]) end.on('error', () => {});
+        near.pipe(far).pipe(near);
+        ends.push(near, far);
+      }).listen(relayed);
+      onTestFinished(() => {
+        for (const end of ends) end.destroy();
+        relay.close();
+      });
+      await happened(live, 'qmp.heartbeat');
+      for (const end of ends.splice(0)) end.destroy();
+      const lost = await happened(live, 'qmp.lost');
+      expect(live.state().vm).toMatchObject({ state: 'running', how: expect.stringContaining('lost') });
+      await happened(live, 'qmp.heartbeat', ({ seq }) => seq > lost.seq);
+      expect(live.state().vm).toMatchObject({ how: `QMP ${relayed}`, runState: 'running' });
+      expect(await live.perform('qmp', { execute: 'query-status' })).toMatchObject({ status: 'running' });
+      // A process that is gone is not dialled.
+      process.kill(qemu.pid, 'SIGKILL');
+      await happened(live, 'qemu.exit');
+      expect(live.ports[0]!.recorder.events.filter(({ type }) => type === 'tester.trouble')).toEqual([]);
     },
     DEADLINE_MS,
   );

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dialMonitor, type Monitor, onlyLooking, virshMonitor } from '../../src/drill/monitor.js';
-import { QmpError } from '../../src/qemu/index.js';
+import { QmpError, startTime } from '../../src/qemu/index.js';
 import { Recorder } from '../../src/timeline/index.js';
 import { scratch, script } from '../qemu/support.js';
 
@@ -165,11 +165,15 @@ describe('onlyLooking', () => {
   );
 });
 
-/** A virsh that notes its arguments down, one a line, and then does as `body` says; $last is the question. */
-async function virsh(body: string): Promise<{ program: [string]; calls(): string[][] }> {
+/**
+ * A virsh that notes its arguments down, one a line, and then does as `body` says; $last is the question. Whoever reads events
+ * gets what `events` prints.
+ */
+async function virsh(body: string, events = ':'): Promise<{ program: [string]; calls(): string[][] }> {
   const log = join(await scratch(), 'calls');
   const path = await script(
-    `for last; do printf '%s\\n' "$last" >> ${log}; done; echo . >> ${log}\n` +
+    `case "$*" in *qemu-monitor-event*) ${events}; exec sleep 600;; esac\n` +
+      `for last; do printf '%s\\n' "$last" >> ${log}; done; echo . >> ${log}\n` +
       `case "$last" in *query-version*) echo '{"return": {}, "id": "libvirt-1"}'; exit 0;; esac\n${body}`,
     'virsh',
   );
@@ -185,7 +189,9 @@ describe('virshMonitor', () => {
   it('asks through libvirt, and records what it asked', async () => {
     const { program, calls } = await virsh(`echo '{"return": {"status": "running"}, "id": "libvirt-2"}'`);
     const recorder = new Recorder();
-    const monitor = await virshMonitor('vm1', recorder, [...program, '--connect', 'qemu:///system']);
+    const monitor = await virshMonitor('vm1', recorder, never(), {
+      program: [...program, '--connect', 'qemu:///system'],
+    });
     expect(monitor.how).toBe('virsh vm1');
     expect(kinds(recorder)).toEqual(['qmp.ready']);
     expect(await monitor.execute('query-status')).toEqual({ status: 'running' });
@@ -207,7 +213,7 @@ describe('virshMonitor', () => {
   it('hands on what QEMU refuses', async () => {
     const { program } = await virsh(`echo '{"id": "libvirt-3", "error": {"class": "GenericError", "desc": "no"}}'`);
     const recorder = new Recorder();
-    const monitor = await virshMonitor('vm1', recorder, program);
+    const monitor = await virshMonitor('vm1', recorder, never(), { program });
     const error = await monitor.execute('device_del', { id: 'x' }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(QmpError);
     expect(error).toMatchObject({ errorClass: 'GenericError', desc: 'no' });
@@ -220,7 +226,7 @@ describe('virshMonitor', () => {
   ])('is lost when virsh fails: %s', async (body, message) => {
     const { program } = await virsh(body);
     const recorder = new Recorder();
-    const monitor = await virshMonitor('vm1', recorder, program);
+    const monitor = await virshMonitor('vm1', recorder, never(), { program });
     await expect(monitor.execute('query-status')).rejects.toMatchObject({
       code: 'ERR_QEMU_SOCKET',
       message: expect.stringContaining(message),
@@ -232,29 +238,93 @@ describe('virshMonitor', () => {
 
   it('fails where the answer is no QMP', async () => {
     const { program } = await virsh('echo hello');
-    const monitor = await virshMonitor('vm1', new Recorder(), program);
+    const monitor = await virshMonitor('vm1', new Recorder(), never(), { program });
     await expect(monitor.execute('query-status')).rejects.toMatchObject({ code: 'ERR_QEMU_PROTOCOL' });
   });
 
-  it('needs a domain, and a virsh', async () => {
-    const path = await script(`echo "error: failed to get domain 'vm9'" >&2; exit 1`, 'virsh');
-    await expect(virshMonitor('vm9', new Recorder(), [path])).rejects.toMatchObject({
-      code: 'ERR_MONITOR',
-      message: expect.stringMatching(/^domain vm9: .*failed to get domain/),
-    });
+  it('waits for a domain that does not run yet, and tells what virsh says', async () => {
+    const running = join(await scratch(), 'running');
+    const path = await script(
+      `case "$*" in *qemu-monitor-event*) exec sleep 600;; esac\n` +
+        `[ -e ${running} ] && echo '{"return": {}}' || { echo 'error: domain is not running' >&2; exit 1; }`,
+      'virsh',
+    );
     const recorder = new Recorder();
-    await expect(virshMonitor('vm9', recorder, [`${path}-none`])).rejects.toMatchObject({
+    const said: string[] = [];
+    const waits = (why: string) => {
+      said.push(why);
+      expect(kinds(recorder)).toEqual([]);
+      writeFileSync(running, '');
+    };
+    const monitor = await virshMonitor('vm1', recorder, never(), { waits, program: [path] });
+    expect(said).toEqual(['error: domain is not running']);
+    expect(kinds(recorder)).toEqual(['qmp.ready']);
+    monitor.close();
+  });
+
+  it('is aborted while it waits', async () => {
+    const path = await script('echo error >&2; exit 1', 'virsh');
+    const control = new AbortController();
+    const over = new Error('the drill is over');
+    const waits = () => control.abort(over);
+    await expect(virshMonitor('vm1', new Recorder(), control.signal, { waits, program: [path] })).rejects.toBe(over);
+  });
+
+  it('needs a virsh', async () => {
+    const recorder = new Recorder();
+    const program = [join(await scratch(), 'none')] as [string];
+    await expect(virshMonitor('vm9', recorder, never(), { program })).rejects.toMatchObject({
       code: 'ERR_MONITOR',
       message: expect.stringContaining('ENOENT'),
     });
     expect(recorder.events).toEqual([]);
   });
 
+  it('records the events of QEMU from when it is ready, and ends their reader', async () => {
+    const dir = await scratch();
+    const { program } = await virsh(
+      `echo '{"return": {}}'`,
+      `echo $$ > ${dir}/pid; until [ -e ${dir}/ready ]; do sleep 0.05; done; ` +
+        `echo 'event STOP at 1795879465.817358 for domain '"'vm 1: x'"': <null>'; ` +
+        `echo 'event RESET at 1795879465.876482 for domain '"'vm 1: x'"': {"guest":true,"reason":"guest-reset"}'`,
+    );
+    const recorder = new Recorder();
+    const monitor = await virshMonitor('vm 1: x', recorder, never(), { program });
+    const both = new Promise<void>((resolve) => {
+      recorder.listen(() => {
+        if (kinds(recorder).length === 3) resolve();
+      });
+    });
+    writeFileSync(join(dir, 'ready'), '');
+    await both;
+    expect(recorder.events).toMatchObject([
+      { type: 'qmp.ready' },
+      { type: 'qmp.event', event: 'STOP', data: {} },
+      { type: 'qmp.event', event: 'RESET', data: { guest: true, reason: 'guest-reset' } },
+    ]);
+    const pid = Number(readFileSync(join(dir, 'pid'), 'utf8'));
+    expect(startTime(pid)).toBeDefined();
+    monitor.close();
+    await expect.poll(() => startTime(pid), { timeout: 60_000 }).toBeUndefined();
+  });
+
+  it('is lost when the events end', async () => {
+    const end = join(await scratch(), 'end');
+    const { program } = await virsh(
+      `echo '{"return": {}}'`,
+      `until [ -e ${end} ]; do sleep 0.05; done; echo 'error: Disconnected' >&2; exit 1`,
+    );
+    const monitor = await virshMonitor('vm1', new Recorder(), never(), { program });
+    writeFileSync(end, '');
+    expect(await monitor.lost).toBe('error: Disconnected');
+    await expect(monitor.execute('query-status')).rejects.toMatchObject({ code: 'ERR_QEMU_SOCKET' });
+  });
+
   it('never passes through a shell', async () => {
     const { program, calls } = await virsh(`echo '{"return": {}}'`);
     const mark = join(await scratch(), 'mark');
     const domain = `vm $(touch ${mark}) ; touch ${mark} '"`;
-    const monitor = await virshMonitor(domain, new Recorder(), program);
+    const monitor = await virshMonitor(domain, new Recorder(), never(), { program });
     const path = `\`touch ${mark}\` && touch ${mark} | '"$HOME`;
     await monitor.execute('qom-get', { path });
     const [, , asWas, question] = calls()[1]!;

@@ -100,6 +100,7 @@ function lookOf(event: Event): EventLook {
     case 'peer.fault':
     case 'peer.dial-failed':
     case 'qmp.silent':
+    case 'qmp.lost':
     case 'self-dial':
     case 'tester.trouble':
     case 'guest.trouble':
