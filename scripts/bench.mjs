@@ -34,6 +34,23 @@ const variants = cases.filter(
     oneLife(variant) &&
     !waits(variant),
 );
+// The first suite's: what the ratio was measured with first, so that it can be told whether the tester got slower since.
+const firstIds = [
+  'leave.many[role=server]',
+  'quit.connected[role=server,driver=none]',
+  'quit.connected[role=server,driver=linux]',
+  'server.absence.within-timer[absence=0ms,driver=none,leave=close]',
+  'server.absence.within-timer[absence=0ms,driver=linux,leave=close]',
+  'server.absence.within-timer[absence=0ms,driver=linux,leave=abort]',
+  'server.path.untouched',
+  'server.return.before-noticed[driver=none,leave=close]',
+  'server.return.before-noticed[driver=linux,leave=close]',
+  'server.return.before-noticed[driver=linux,leave=abort]',
+  'server.second-client.at-first[driver=none]',
+  'server.second-client.at-first[driver=linux]',
+];
+const first = cases.filter(({ id }) => firstIds.includes(id));
+if (first.length < firstIds.length) throw new Error('a variant that the first bench had has another id');
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
 const told = new Set();
 const never = new AbortController().signal;
@@ -80,7 +97,7 @@ async function bareRate() {
   }
 }
 
-async function variantRate(out) {
+async function variantRate(out, variants) {
   const repeat = Math.ceil(PER_ROUND / variants.length);
   const start = performance.now();
   const result = await run({
@@ -207,17 +224,18 @@ try {
   console.error(`${facts.versionText}; ${variants.length} variants that wait for no timer, ${JOBS} side by side`);
   // Both once unmeasured: caches and the JIT compiler warm up.
   await bareRate();
-  await variantRate(out);
+  await variantRate(out, variants);
   const rounds = [];
   for (let i = 0; i < ROUNDS; i++) {
     const bare = await bareRate();
     const before = cpu();
-    const { rate, results } = await variantRate(out);
+    const { rate, results } = await variantRate(out, variants);
     const cpuShare = shareSince(before);
+    const then = (await variantRate(out, first)).rate / bare;
     const restart = restarts(out, results);
-    rounds.push({ bare, rate, ratio: rate / bare, restart, cpuShare, results });
+    rounds.push({ bare, rate, ratio: rate / bare, then, restart, cpuShare, results });
     console.error(
-      `round ${i + 1}: bare ${bare.toFixed(1)}/s, variants ${rate.toFixed(1)}/s, ratio ${(rate / bare).toFixed(2)}`,
+      `round ${i + 1}: bare ${bare.toFixed(1)}/s, variants ${rate.toFixed(1)}/s, ratio ${(rate / bare).toFixed(2)}, of the first suite's ${then.toFixed(2)}`,
     );
   }
   const quick = await quickSelection(out);
@@ -228,6 +246,7 @@ try {
   console.log(
     `variants per second / bare life cycles per second: ${median(rounds.map(({ ratio }) => ratio)).toFixed(2)}`,
   );
+  console.log(`the same of the first suite's ${first.length}: ${median(rounds.map(({ then }) => then)).toFixed(2)}`);
   console.log(
     `return to rings restarted: median ${total.toFixed(1)} ms of ${all.length}; ours ${(100 * share).toFixed(0)} % of it`,
   );
