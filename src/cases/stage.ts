@@ -112,8 +112,8 @@ export interface Stage {
   resumeSource(): Promise<void>;
   /** Lets QEMU open so many more file descriptors, or as many as ever again. @throws StepFailed, OsError */
   descriptors(spare: number | 'free'): void;
-  /** Begins a phase, in which the peer leaves at a message of QEMU; without a cut it stays. */
-  beginPhase(cut?: Cut): void;
+  /** Begins a phase, once all that QEMU said before was read, in which the peer leaves at a message of QEMU; without a cut it stays. */
+  beginPhase(cut?: Cut): Promise<void>;
   /** Ends it when all of its messages came, or the peer has left. @throws StepTimeout when the cut did not come */
   endPhase(): Promise<void>;
   /** Puts a listener of ours in place of QEMU's socket for a while, then puts QEMU's back. */

@@ -180,7 +180,7 @@ export class LiveStage implements Stage {
     for (const work of this.#begun.splice(0)) await Promise.race([work, this.#stopped]);
   }
 
-  beginPhase(cut?: Cut): void {
+  async beginPhase(cut?: Cut): Promise<void> {
     if (cut) this.peer.arm(cut);
     this.recorder.record({ type: 'phase.begin' });
   }

@@ -671,7 +671,11 @@ export class VariantStage implements Stage {
     this.#usualLimit = limitDescriptors(pid, limit);
   }
 
-  beginPhase(cut?: Cut): void {
+  async beginPhase(cut?: Cut): Promise<void> {
+    // What QEMU had said before, and may still lie in the socket, is not of the phase.
+    const { session } = this.peer;
+    if (session && !session.keepsWaiting)
+      await this.#unlessGone(this.until('all messages read', () => session.unread === 0));
     this.#cut = cut;
     if (cut) this.peer.arm(cut);
     this.recorder.record({ type: 'phase.begin', ...(cut ? { cut: cutText(cut) } : {}) });

@@ -22,6 +22,6 @@ export const phase: Verb<z.output<typeof schema>> = {
   schema,
   async run(stage, params) {
     if (params === 'end') return stage.endPhase();
-    stage.beginPhase(params.cut === DRY ? undefined : parseCut(params.cut));
+    await stage.beginPhase(params.cut === DRY ? undefined : parseCut(params.cut));
   },
 };
