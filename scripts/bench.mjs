@@ -29,6 +29,7 @@ const oneLife = ({ steps }) =>
 const variants = cases.filter(
   (variant) =>
     variant.selection !== 'full' &&
+    variant.driver !== 'guest' &&
     variant.queuePairs === 1 &&
     variant.needs.length === 0 &&
     oneLife(variant) &&

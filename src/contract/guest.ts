@@ -28,9 +28,16 @@ const linksOf = perTimeline((t: Timeline): readonly Link[] => {
   return unseenGuest(t) ? carriers.filter(({ nic }) => nic === carriers[0]!.nic) : t.all('driver.link');
 });
 
-const firstLink = (t: Timeline, test: (link: Link) => boolean, after = -1): Link | undefined =>
-  linksOf(t).find((link) => link.seq > after && test(link));
-const lastLink = (t: Timeline, before: number): Link | undefined => linksOf(t).findLast(({ seq }) => seq < before);
+/** The first one after event number `seq` for which `test` holds. */
+function firstLink(t: Timeline, test: (link: Link) => boolean, seq: number): Link | undefined {
+  const links = linksOf(t);
+  for (let i = firstIndex(links, (link) => link.seq > seq); i < links.length; i++) if (test(links[i]!)) return links[i];
+  return undefined;
+}
+
+/** The last one before event number `seq`. */
+const lastLink = (t: Timeline, seq: number): Link | undefined =>
+  linksOf(t)[firstIndex(linksOf(t), (link) => link.seq >= seq) - 1];
 
 /** The handshake that followed a loss: QEMU raises the link when it is complete. */
 function nextHandshake(t: Timeline, loss: Loss): EventOf<'wire.recv'> | undefined {
@@ -139,9 +146,12 @@ function unexplained(
 ): { link: Link; nth: number }[] {
   const end = horizon(t).t;
   const ways = changes.filter((change) => change.up === up && change.t < end);
-  const index = ways.findIndex(
-    (change, i) => causes.filter((cause) => cause.t <= change.t + NOTICE_MS + t.starved(change.t, cause.t)).length <= i,
-  );
+  // Each has a cause of its own: of both in order, the one of the same number.
+  const inOrder = causes.toSorted((a, b) => a.t - b.t);
+  const index = ways.findIndex(({ t: at }, i) => {
+    const cause = inOrder[i];
+    return !cause || cause.t > at + NOTICE_MS + t.starved(at, cause.t);
+  });
   return index < 0 ? [] : [{ link: ways[index]!, nth: index + 1 }];
 }
 

@@ -42,7 +42,7 @@ export interface RunOptions {
   expectations?: Expectations | undefined;
   /** Name of the profile for cases that do not ask for one; DEFAULT_PROFILE. */
   profile?: string;
-  /** What variants with a guest of their own boot; there must be none of these without. */
+  /** What variants with a guest of their own boot; needed where there are such. */
   guest?: GuestFiles;
   /** `auto` */
   accel?: AccelChoice;
@@ -225,6 +225,8 @@ function withDefaults(given: RunOptions) {
     ...given,
   };
   const { variants, profile, accel, repeat, jobs, level } = options;
+  const guest = variants.find(({ driver }) => driver === 'guest');
+  if (guest && !options.guest) throw new RunOptionError(`${guest.id} boots a guest`, 'give its files: guest');
   if (!(profile in profiles))
     throw new RunOptionError(`no profile is called ${profile}`, `one of ${Object.keys(profiles).join(', ')}`);
   for (const [name, value] of Object.entries({ jobs, repeat }))
