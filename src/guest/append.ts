@@ -21,7 +21,6 @@ const KERNEL = [
   'panic=0',
   'random.trust_cpu=on',
   'mitigations=off',
-  'tsc=reliable',
   'no_timer_check',
 ];
 

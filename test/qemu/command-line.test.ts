@@ -157,13 +157,15 @@ describe('commandLine', () => {
     );
   });
 
-  it('gives a microvm’s guest a clock where KVM does not', () => {
+  it('gives a guest a clock whose pace is known where KVM does not', () => {
     const guest = { kernel: '/g/vmlinuz', initrd: '/g/initrd', append: 'a', consolePath: '/run/c' };
     expect(option('icount', { guest, machine: 'microvm' })).toBe('shift=2');
-    expect(option('append', { guest, machine: 'microvm' })).toBe('a tsc_early_khz=1000000');
+    expect(option('append', { guest, machine: 'microvm' })).toBe('a tsc=reliable tsc_early_khz=1000000');
     expect(option('icount', { guest, machine: 'microvm', accel: 'kvm' })).toBeUndefined();
     expect(option('append', { guest, machine: 'microvm', accel: 'kvm' })).toBe('a');
     expect(option('icount', { machine: 'microvm' })).toBeUndefined();
+    expect(option('append', { guest })).toBe('a tsc=unstable clocksource=hpet');
+    expect(option('append', { guest, accel: 'kvm' })).toBe('a');
   });
 
   it('wants to know where its sockets are', () => {
