@@ -143,7 +143,7 @@ describe('commandLine', () => {
       ...['-machine', 'q35,memory-backend=mem'],
       ...['-m', '64M'],
       ...['-object', 'memory-backend-memfd,id=mem,size=64M,share=on'],
-      ...['-kernel', '/g/vmlinuz', '-initrd', '/g/initrd', '-append', 'console=ttyS0'],
+      ...['-kernel', '/g/vmlinuz', '-initrd', '/g/initrd', '-append', 'console=ttyS0 tsc=unstable clocksource=hpet'],
       ...['-chardev', 'socket,id=console,path=/run/c,,n,server=off'],
       ...['-serial', 'chardev:console'],
       ...['-chardev', 'socket,id=c0,path=/run/v.sock,server=on,wait=off'],
