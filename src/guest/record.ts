@@ -42,6 +42,9 @@ class FactRecorder {
   readonly #ofNic: NicRecording;
   readonly #carriers = new Map<string, Carrier>();
   #troubles = 0;
+  /** The highest epoch so far, and that of the starts of the guest before: each counts from 1. */
+  #epoch = 0;
+  #epochsBefore = 0;
 
   constructor(recorder: Pick<Recording, 'record'>, ofNic: NicRecording) {
     this.#recorder = recorder;
@@ -52,12 +55,15 @@ class FactRecorder {
     switch (fact.kind) {
       case 'boot':
         this.#carriers.clear();
+        this.#epochsBefore = this.#epoch;
         break;
       case 'ready':
         this.#recorder.record({ type: 'guest.ready' });
         break;
       case 'ping': {
-        const { nic, epoch, seq, ms } = fact;
+        const { nic, seq, ms } = fact;
+        const epoch = this.#epochsBefore + fact.epoch;
+        this.#epoch = Math.max(this.#epoch, epoch);
         this.#ofNic(nic)?.record({ type: 'guest.ping', nic, epoch, number: seq, latency: ms });
         break;
       }

@@ -466,7 +466,10 @@ export interface GuestEcho {
   session: number;
 }
 
-/** A ping of the guest was answered, by its own word. `number` counts within the `epoch`, `latency` is in guest time. */
+/**
+ * A ping of the guest was answered, by its own word. `number` counts within the `epoch`, which no later start of the guest has
+ * again; `latency` is in guest time.
+ */
 export interface GuestPing {
   type: 'guest.ping';
   nic: string;

@@ -70,6 +70,21 @@ it('sees a carrier for the first time again after a start of the guest, and of a
   expect(await carriers(later, '@vr carrier eth0 0 ups=0 downs=0', first)).toEqual([true, false, true]);
 });
 
+it('tells the pings of one start of the guest from those of the next, which counts anew', async () => {
+  const { events } = await record(
+    '@vr boot 6.1.0',
+    '@vr ping eth0 epoch=1 seq=8 ms=1',
+    '@vr ping eth0 epoch=2 seq=0 ms=1',
+    '@vr boot 6.1.0',
+    '@vr ping eth0 epoch=1 seq=0 ms=1',
+    '@vr ping eth0 epoch=2 seq=0 ms=1',
+    '@vr boot 6.1.0',
+    '@vr ping eth0 epoch=1 seq=3 ms=1',
+  );
+  const epochs = events.flatMap((event) => (event.type === 'guest.ping' ? [event.epoch] : []));
+  expect(epochs).toEqual([1, 2, 3, 4, 5]);
+});
+
 it('records a bounded number of complaints', async () => {
   const { events, facts } = await record(...Array.from({ length: 1500 }, (_, i) => `WARNING: ${i}`));
   expect(events).toHaveLength(1000);
