@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { CONTRACT_VERSION, judgeAll, registry } from '../contract/index.js';
-import { type GuestFiles, guestAppend, guestInitramfs, recordGuest } from '../guest/index.js';
+import { type GuestFact, type GuestFiles, guestAppend, guestInitramfs, recordGuest } from '../guest/index.js';
 import { FdSocket, host, OsError } from '../os/index.js';
 import type { Profile } from '../peer/index.js';
 import {
@@ -411,9 +411,12 @@ export class Drill {
     this.#observer.watchProcess(qemu.pid);
     if (role === 'server') await this.#present(true);
     const ignore = () => {};
+    const heard = ({ kind }: GuestFact) => {
+      if (kind === 'trouble') this.#troubles++;
+    };
     // The NICs are on the bus in the order of the ports, and so the kernel numbers them.
     const ofNic = (nic: string) => this.ports.find((_, i) => nic === `eth${i}`)?.recorder;
-    if (guest) qemu.console.then((socket) => recordGuest(socket, this.#all, ignore, ofNic), ignore);
+    if (guest) qemu.console.then((socket) => recordGuest(socket, this.#all, heard, ofNic), ignore);
     qemu.qmp.then((qmp) => {
       const monitor: Monitor = {
         how: 'spawned',
@@ -573,7 +576,6 @@ export class Drill {
   // --- what happens -------------------------------------------------------------------------------------------------------
 
   #took(port: Port, event: Event): void {
-    if (event.type === 'guest.trouble' && port === this.ports[0]) this.#troubles++;
     // Who dials is QEMU itself; who made a listening socket may have been somebody else, who handed it on.
     if (event.type === 'session.open' && !this.#o.spawn && !port.identified)
       // After all have heard of the session itself.

@@ -46,11 +46,20 @@ it('records what is told of a NIC where that belongs', async () => {
   );
   for (const line of ['ready nics=2', ...[0, 1].map((n) => `carrier eth${n} 1 ups=1 downs=1`)])
     stream.write(`[    1.000000] @vr ${line}\r\n`);
+  const timedOut = (nic: string) => `virtio_net virtio1 ${nic}: TX timeout on queue: 0, sq: output.0, vq: 0x1`;
+  for (const line of [timedOut('eth1'), 'BUG: of nobody in particular', timedOut('eth7')])
+    stream.write(`[    1.000000] ${line}\r\n`);
   stream.end('[    1.000000] @vr ping eth1 epoch=1 seq=3 ms=1.5\r\n');
   await closed;
-  expect(all.events).toMatchObject([{ type: 'guest.ready' }]);
+  // Trouble of a NIC that nobody knows is trouble all the same.
+  expect(all.events).toMatchObject([
+    { type: 'guest.ready' },
+    { type: 'guest.trouble', what: 'oops' },
+    { type: 'guest.trouble', line: timedOut('eth7') },
+  ]);
   expect(second.events).toMatchObject([
     { type: 'guest.carrier', nic: 'eth1' },
+    { type: 'guest.trouble', what: 'tx-timeout' },
     { type: 'guest.ping', nic: 'eth1', number: 3 },
   ]);
 });
