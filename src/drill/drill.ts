@@ -35,11 +35,21 @@ import {
   type VariantResult,
 } from '../runner/index.js';
 import { Switch } from '../switch/index.js';
-import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline, Timeline } from '../timeline/index.js';
+import {
+  type Event,
+  type EventBody,
+  type Json,
+  type Ms,
+  type Recorder,
+  type Role,
+  readTimeline,
+  Timeline,
+} from '../timeline/index.js';
 import { DrillError } from './error.js';
 import { FanOut } from './fan-out.js';
 import { dialMonitor, type Monitor, virshMonitor } from './monitor.js';
 import { LOOK_MS, Observer } from './observer.js';
+import { tellOthers } from './others.js';
 import { Port } from './port.js';
 import { checked } from './verbs.js';
 import type { DrillState, LiveVerdict, PortView } from './view.js';
@@ -167,7 +177,17 @@ export class Drill {
       byName.set(name, port);
       return port;
     });
-    this.#all = new FanOut(this.ports.map(({ recorder }) => recorder));
+    // What a QEMU of ours says of one chardev, such as that it cannot connect, is of that port.
+    const named = (body: EventBody) =>
+      body.type === 'qemu.stderr' ? /\bcharacter device (c\d+):/.exec(body.line)?.[1] : undefined;
+    this.#all = new FanOut(
+      this.ports.map(({ recorder }) => recorder),
+      (body) => {
+        const chardev = named(body);
+        return chardev === undefined ? undefined : this.ports.find((_, i) => chardevId(i) === chardev)?.recorder;
+      },
+    );
+    tellOthers(this.ports);
     this.#observer = new Observer(this.#all, { ours: options.spawn !== undefined });
     for (const port of this.ports)
       port.recorder.listen((event) => {

@@ -141,6 +141,16 @@ export interface PeerResumed {
   session: number;
 }
 
+/**
+ * What the back-end of another port of the same QEMU is in from now on: QEMU is one process, and while it waits for the answer of
+ * one back-end (`owing`) it does nothing for the others either.
+ */
+export interface PeerOther {
+  type: 'peer.other';
+  port: string;
+  state: 'away' | 'connected' | 'owing';
+}
+
 /** The peer dials QEMU's socket (server role). `session` is the number the session gets if it succeeds. */
 export interface PeerDial {
   type: 'peer.dial';
@@ -760,6 +770,7 @@ export type EventBody =
   | PeerHung
   | PeerAccepts
   | PeerResumed
+  | PeerOther
   | PeerDial
   | PeerDialFailed
   | DecoyAccept
