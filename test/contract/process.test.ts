@@ -202,8 +202,9 @@ describe('R3 the machine keeps running', () => {
   it('breaks when it changes without a command', () =>
     expectBreak('R3', later('paused'), 'violation', /from running to paused without a command/));
 
-  it('holds when a command explains the change', () =>
-    expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute: 'stop' })));
+  it.each(['stop', 'human-monitor-command'])('holds when a command explains the change: %s', (execute) =>
+    expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute })),
+  );
 
   it('holds when the command came while the state before it was being asked for', () => {
     const first = good.find('qmp.heartbeat');
