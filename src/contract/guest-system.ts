@@ -1,11 +1,11 @@
-import type { EventOf, Ms, Timeline } from '../timeline/index.js';
+import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
 import { flagIn } from './body.js';
 import { unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { allRunning, spansIn } from './ring-spans.js';
+import { guestRings, spansIn } from './ring-spans.js';
 import { type SessionView, servedSessions, unowed } from './sessions.js';
-import { horizon, perTimeline } from './timing.js';
+import { horizon, perTimeline, type Span, uncovered } from './timing.js';
 
 /**
  * From running rings, or an answered ping, to the next one that is answered. Measured some 100 ms; Linux takes up to a second
@@ -13,43 +13,57 @@ import { horizon, perTimeline } from './timing.js';
  */
 const PING_MS: Ms = 5000;
 
-/** Commands by which a guest is held up or starts anew; set_link may let it go on as well. */
-const HOLDING: ReadonlySet<string> = new Set(['stop', 'set_link', 'system_reset', 'system_powerdown', 'migrate']);
-
-/** When a guest was held up or started anew, and when it went on, in order. */
-const turns = perTimeline((t: Timeline): readonly { t: Ms; seq: number; free: boolean }[] => {
-  const commands = t.all('qmp.command').flatMap(({ t: at, seq, execute, arguments: args }) => {
-    const free = execute === 'cont' || (execute === 'set_link' && flagIn(args ?? null, 'up') === true);
-    return free || HOLDING.has(execute) ? [{ t: at, seq, free }] : [];
-  });
-  const ups = t.all('guest.ready').map(({ t: at, seq }) => ({ t: at, seq, free: true }));
-  return [...commands, ...ups].sort((a, b) => a.seq - b.seq);
+/** When the guest was not up, or the machine or its link were stopped by command: nobody can expect pings of it then. */
+const held = perTimeline((t: Timeline): readonly Span[] => {
+  const state = { up: false, stopped: false, linkDown: false };
+  const spans: Span[] = [];
+  let since: Ms | undefined = 0;
+  for (const event of t.events) {
+    if (event.type === 'guest.ready') state.up = true;
+    else if (event.type === 'qmp.command') Object.assign(state, byCommand(event));
+    else if (event.type === 'qmp.event') Object.assign(state, BY_EVENT[event.event]);
+    else continue;
+    const free = state.up && !state.stopped && !state.linkDown;
+    if (free && since !== undefined) spans.push({ from: since, to: event.t });
+    since = free ? undefined : (since ?? event.t);
+  }
+  if (since !== undefined) spans.push({ from: since, to: Infinity });
+  return spans;
 });
 
+/** What QEMU tells of it, whoever had it done: the guest itself, another monitor, a migration. */
+const BY_EVENT: Readonly<Record<string, object>> = {
+  STOP: { stopped: true },
+  RESUME: { stopped: false },
+  RESET: { up: false },
+};
+
+/** What a command does to it, from its being sent on: a set_link is told by no event, and the others' come after it. */
+function byCommand({ execute, arguments: args }: EventOf<'qmp.command'>): object {
+  if (execute === 'set_link') return { linkDown: !flagIn(args ?? null, 'up') };
+  if (execute === 'system_reset') return { up: false };
+  return execute === 'stop' ? { stopped: true } : execute === 'cont' ? { stopped: false } : {};
+}
+
 /** Between these the guest was up, its rings ran, and nobody held it back: pings ought to be answered. */
-function stretches(t: Timeline, view: SessionView): { from: Ms; to: Ms; seq: number }[] {
-  const ready = t.last('guest.ready', () => true, view.toSeq);
-  if (!ready) return [];
+function stretches(t: Timeline, view: SessionView): Span[] {
+  const whole = { from: view.open.t, to: Math.min(view.to, horizon(t).t) };
   const ran = spansIn(t, view.session);
-  const rings = allRunning(t, view) ?? (ran[0] && { t: ran[0].from, seq: ran[0].fromSeq });
-  if (!rings) return [];
-  const begin = rings.seq > ready.seq ? rings : ready;
-  const stop = ran.filter(({ toSeq, from, to }) => toSeq > begin.seq && to > from).map(({ to }) => to);
-  const to = Math.min(view.to, horizon(t).t, ...stop);
-  const parts: { from: Ms; to: Ms; seq: number }[] = [];
-  let open: { t: Ms; seq: number } | undefined = begin;
-  for (const turn of turns(t)) {
-    if (turn.seq <= begin.seq || turn.seq >= view.toSeq) continue;
-    if (open) parts.push({ from: open.t, to: Math.min(to, turn.t), seq: open.seq });
-    open = turn.free ? turn : undefined;
-  }
-  if (open) parts.push({ from: open.t, to, seq: open.seq });
-  return parts.filter((part) => part.to > part.from);
+  if (ran.length === 0) return [];
+  const rings = new Set([...guestRings(t, view), ...ran.map(({ ring }) => ring)]);
+  const still = [...rings].flatMap((ring) =>
+    uncovered(
+      whole,
+      ran.filter((span) => span.ring === ring),
+    ),
+  );
+  return uncovered(whole, [...held(t), ...still]);
 }
 
 /** Times in which pings ought to have been answered and were not, longer than the bound. */
 function silences(t: Timeline, view: SessionView): Break[] {
-  return stretches(t, view).flatMap(({ from, to, seq }) => {
+  return stretches(t, view).flatMap(({ from, to }) => {
+    const { seq } = t.events[firstIndex(t.events, (event) => event.t >= from)]!;
     const pings = t.all('guest.ping').filter((ping) => ping.t > from && ping.t <= to);
     const points = [{ t: from, seq }, ...pings, { t: to, seq: -1 }];
     return points.slice(1).flatMap((point, i): Break[] => {

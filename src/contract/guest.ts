@@ -155,8 +155,11 @@ function unexplained(
   return index < 0 ? [] : [{ link: ways[index]!, nth: index + 1 }];
 }
 
+/** QEMU tells of a reset, whoever had it done; a command is there before. */
 const restarted = (t: Timeline): boolean =>
-  t.all('guest.ready').length > 1 || t.first('qmp.command', ({ execute }) => execute === 'system_reset') !== undefined;
+  t.all('guest.ready').length > 1 ||
+  t.first('qmp.command', ({ execute }) => execute === 'system_reset') !== undefined ||
+  t.first('qmp.event', ({ event }) => event === 'RESET') !== undefined;
 
 export const R31: Requirement = {
   id: 'R31',

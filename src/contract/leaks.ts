@@ -27,7 +27,7 @@ const NOTICE_MS = 250;
 /** The least that was open in the settled part of a session: what is open for a moment only does not count. */
 interface Level {
   session: number;
-  /** Whether rings run, and whether the channel for the back-end's requests is open: both take descriptors. */
+  /** Whether rings run, whether the channel for the back-end's requests is open, and how many other ports have a back-end: all take descriptors. */
   state: string;
   fds: number;
   threads: number;
@@ -42,6 +42,12 @@ const monitored = (t: Timeline, at: Ms): boolean =>
     if (!beat) return at >= open.t;
     return at >= open.t && at - beat.t <= NOTICE_MS + t.starved(beat.t, at);
   });
+
+/** How many other ports of the same QEMU have a back-end. */
+function othersThere(t: Timeline, seq: number): number {
+  const states = new Map(t.all('peer.other').flatMap((other) => (other.seq < seq ? [[other.port, other.state]] : [])));
+  return [...states.values()].filter((state) => state !== 'away').length;
+}
 
 /** Levels per session: from its first settled sample until its rings stop, at the latest with its end. */
 function levels(t: Timeline): Level[] {
@@ -58,7 +64,9 @@ function levels(t: Timeline): Level[] {
     // A driver that resets frees what its rings held: that is another state, not the baseline of this one.
     const reset = t.first('driver.reset', () => true, settled.seq)?.t ?? Infinity;
     const stop = t.first('ring.stop', (event) => event.session === view.session, settled.seq)?.t ?? Infinity;
-    const to = Math.min(view.to, end, reset, stop);
+    // The same of another port's back-end that comes or goes.
+    const other = t.first('peer.other', () => true, settled.seq)?.t ?? Infinity;
+    const to = Math.min(view.to, end, reset, stop, other);
     if (settled.t >= to) return [];
     const ended = t.first('session.close', ({ session }) => session === view.session);
     const letGo = (at: Ms) => ended?.by === 'front-end' && ended.t - at <= NOTICE_MS + t.starved(at, ended.t);
@@ -75,7 +83,7 @@ function levels(t: Timeline): Level[] {
     return [
       {
         session: view.session,
-        state: `${rings}/${channel}`,
+        state: `${rings}/${channel}/${othersThere(t, settled.seq)}`,
         fds: least((sample) => sample.fds),
         threads: least((sample) => sample.threads),
         seq: counts.at(-1)!.seq,

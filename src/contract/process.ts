@@ -19,6 +19,10 @@ const OWN_DOING = /^(internal-error|io-error|guest-panicked|watchdog)$/;
 /** Commands that change the run state by themselves. */
 const stateCommands: ReadonlySet<string> = new Set(['stop', 'cont', 'system_reset', 'system_powerdown', 'quit']);
 
+/** A command that may have changed it; what HMP was told is not looked into. */
+const changesState = ({ execute }: EventOf<'qmp.command'>): boolean =>
+  stateCommands.has(execute) || execute === 'human-monitor-command';
+
 /** How a process ended, with what its post-mortem found. */
 function obituary(t: Timeline, { code, signal }: EventOf<'qemu.exit'>): string {
   const assertion = t.first('qemu.post-mortem')?.assertion;
@@ -145,7 +149,7 @@ export const R3: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:net/vhost-user.c#chr_closed_bh'],
-  allowed: `query-status stays as it was unless a command changed it (${[...stateCommands].join(', ')}), or a migration, of which R35 judges it. Of an operator's QEMU, which others command too, only a state that no command leads to counts.`,
+  allowed: `query-status stays as it was unless a command changed it (${[...stateCommands].join(', ')}, or one of HMP), or a migration, of which R35 judges it. Of an operator's QEMU, which others command too, only a state that no command leads to counts.`,
   judge(t) {
     const quit = t.first('qmp.command', (command) => command.execute === 'quit')?.seq ?? Infinity;
     const all = t.all('qmp.heartbeat').filter((beat) => beat.seq < quit);
@@ -161,7 +165,7 @@ export const R3: Requirement = {
       if (beat.status === since.status) continue;
       // The state was so as of some moment after it was asked for: a command may have come while it was.
       const { sent } = since;
-      const command = t.last('qmp.command', (c) => c.t >= sent && stateCommands.has(c.execute), beat.seq);
+      const command = t.last('qmp.command', (c) => c.t >= sent && changesState(c), beat.seq);
       const elsewhere = joined(t) && !OWN_DOING.test(beat.status);
       if (!command && !elsewhere && !migratingIn(t, { from, to: beat.t })) {
         const loss = t.last('session.close', () => true, beat.seq);

@@ -160,12 +160,19 @@ export const owed = perTimeline((t: Timeline): readonly (Span & { view: SessionV
     .sort((a, b) => a.from - b.from),
 );
 
+/** When the back-end of another port may have owed QEMU something. */
+const elsewhere = (t: Timeline): Span[] =>
+  t.all('peer.other').flatMap(({ t: from, seq, port, state }) => {
+    if (state !== 'owing') return [];
+    return [{ from, to: t.first('peer.other', (other) => other.port === port, seq)?.t ?? Infinity }];
+  });
+
 /**
  * When QEMU could do nothing but wait for a peer. One that does not accept may have QEMU in its backlog, which then takes itself
  * for connected and waits for an answer; nobody sees from when on.
  */
 const owedSpans = perTimeline((t: Timeline): readonly Span[] =>
-  merged([...owed(t), ...adding(t), ...hangs(t).filter(({ full }) => !full)]),
+  merged([...owed(t), ...elsewhere(t), ...adding(t), ...hangs(t).filter(({ full }) => !full)]),
 );
 
 /** How long a wait of QEMU's took, less what the machine took and the time in which a peer kept QEMU waiting. */

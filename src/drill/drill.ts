@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Variant } from '../cases/index.js';
 import { CONTRACT_VERSION, judgeAll, registry } from '../contract/index.js';
-import { type GuestFiles, guestAppend, guestInitramfs, recordGuest } from '../guest/index.js';
+import { type GuestFact, type GuestFiles, guestAppend, guestInitramfs, recordGuest } from '../guest/index.js';
 import { FdSocket, host, OsError } from '../os/index.js';
 import type { Profile } from '../peer/index.js';
 import {
@@ -35,11 +35,21 @@ import {
   type VariantResult,
 } from '../runner/index.js';
 import { Switch } from '../switch/index.js';
-import { type Event, type Json, type Ms, type Recorder, type Role, readTimeline, Timeline } from '../timeline/index.js';
+import {
+  type Event,
+  type EventBody,
+  type Json,
+  type Ms,
+  type Recorder,
+  type Role,
+  readTimeline,
+  Timeline,
+} from '../timeline/index.js';
 import { DrillError } from './error.js';
 import { FanOut } from './fan-out.js';
 import { dialMonitor, type Monitor, pause, virshMonitor } from './monitor.js';
 import { LOOK_MS, Observer } from './observer.js';
+import { tellOthers } from './others.js';
 import { Port } from './port.js';
 import { checked } from './verbs.js';
 import type { DrillState, LiveVerdict, PortView } from './view.js';
@@ -171,7 +181,17 @@ export class Drill {
       byName.set(name, port);
       return port;
     });
-    this.#all = new FanOut(this.ports.map(({ recorder }) => recorder));
+    // What a QEMU of ours says of one chardev, such as that it cannot connect, is of that port.
+    const named = (body: EventBody) =>
+      body.type === 'qemu.stderr' ? /\bcharacter device (c\d+):/.exec(body.line)?.[1] : undefined;
+    this.#all = new FanOut(
+      this.ports.map(({ recorder }) => recorder),
+      (body) => {
+        const chardev = named(body);
+        return chardev === undefined ? undefined : this.ports.find((_, i) => chardevId(i) === chardev)?.recorder;
+      },
+    );
+    tellOthers(this.ports);
     this.#observer = new Observer(this.#all, { ours: options.spawn !== undefined });
     for (const port of this.ports)
       port.recorder.listen((event) => {
@@ -451,9 +471,12 @@ export class Drill {
     this.#observer.watchProcess(qemu.pid);
     if (role === 'server') await this.#present(true);
     const ignore = () => {};
+    const heard = ({ kind }: GuestFact) => {
+      if (kind === 'trouble') this.#troubles++;
+    };
     // The NICs are on the bus in the order of the ports, and so the kernel numbers them.
     const ofNic = (nic: string) => this.ports.find((_, i) => nic === `eth${i}`)?.recorder;
-    if (guest) qemu.console.then((socket) => recordGuest(socket, this.#all, ignore, ofNic), ignore);
+    if (guest) qemu.console.then((socket) => recordGuest(socket, this.#all, heard, ofNic), ignore);
     qemu.qmp.then((qmp) => {
       const monitor: Monitor = {
         how: 'spawned',
@@ -613,7 +636,6 @@ export class Drill {
   // --- what happens -------------------------------------------------------------------------------------------------------
 
   #took(port: Port, event: Event): void {
-    if (event.type === 'guest.trouble' && port === this.ports[0]) this.#troubles++;
     if (event.type === 'qemu.exit') this.#abort.abort(new DrillError('ERR_OVER', 'QEMU has ended'));
     // Who dials is QEMU itself; who made a listening socket may have been somebody else, who handed it on.
     if (event.type === 'session.open' && !this.#o.spawn && !port.identified)

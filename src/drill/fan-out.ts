@@ -3,14 +3,21 @@ import type { Event, EventBody, EventOf, EventType, Listener, Ms, Recorder, Reco
 /** Records what happens to the whole QEMU in the timelines of all its ports, which share one clock. */
 export class FanOut implements Recording {
   readonly #recorders: readonly Recorder[];
+  readonly #ownerOf: (body: EventBody) => Recorder | undefined;
 
-  /** @param recorders at least one, of one clock */
-  constructor(recorders: readonly Recorder[]) {
+  /**
+   * @param recorders at least one, of one clock
+   * @param ownerOf whose alone an event is, if it is somebody's
+   */
+  constructor(recorders: readonly Recorder[], ownerOf: (body: EventBody) => Recorder | undefined = () => undefined) {
     this.#recorders = recorders;
+    this.#ownerOf = ownerOf;
   }
 
-  /** @returns the event as the first of them has it */
+  /** @returns the event as its owner has it, else the first of them */
   record(body: EventBody): Event {
+    const owner = this.#ownerOf(body);
+    if (owner) return owner.record(body);
     const [first, ...rest] = this.#recorders;
     const event = first!.record(body);
     for (const recorder of rest) recorder.record(body);

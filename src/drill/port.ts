@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { CutOff, QemuGone, type Selection, StepFailed, StepTimeout, type Variant, verbs } from '../cases/index.js';
 import { DriverError } from '../driver/index.js';
 import { OsError } from '../os/index.js';
-import { FrameTraffic, type GuestFrame, Peer, PeerError, type Profile } from '../peer/index.js';
+import { type FrameTraffic, type Peer, PeerError, type Profile, SwitchedPeer } from '../peer/index.js';
 import { QemuError, type QemuProcess } from '../qemu/index.js';
-import { Capture, completeChecksum, type Switch, type SwitchNotice, type SwitchPort } from '../switch/index.js';
+import { Capture, type Switch, type SwitchNotice } from '../switch/index.js';
 import {
   type Event,
   type Json,
@@ -77,7 +77,7 @@ export class Port {
   readonly capture: Capture | undefined;
   readonly variant: Variant;
   readonly #o: PortOptions;
-  readonly #station: SwitchPort;
+  readonly #switched: SwitchedPeer;
   #stage: LiveStage | undefined;
   #identified = false;
   /** Events before QEMU was known: what it is stands in the first one. */
@@ -87,8 +87,6 @@ export class Port {
   #echoAt: Ms = -Infinity;
   #steps = 0;
   #busy: string | undefined;
-  /** Frames for a guest that had no running ring. */
-  #unreachable = 0;
 
   /** @throws the file system's error */
   constructor(options: PortOptions) {
@@ -131,9 +129,11 @@ export class Port {
       tester: options.tester,
       startedAt: options.startedAt.toISOString(),
     });
-    const traffic = new FrameTraffic((frame) => this.#fromGuest(frame));
-    this.peer = new Peer({ role, path: socket, profile, recorder: this.recorder }, traffic);
-    this.#station = options.network.connect(name, (frame) => this.#toGuest(frame));
+    const about = { role, path: socket, profile, recorder: this.recorder };
+    this.#switched = new SwitchedPeer(about, options.network, name, (direction, frame) =>
+      this.capture?.frame(direction, frame, this.recorder.now()),
+    );
+    this.peer = this.#switched.peer;
   }
 
   get #captureFile(): string {
@@ -182,7 +182,7 @@ export class Port {
 
   /** Frames and bytes of the guest, as the switch counts them; and what was for a guest that could not get it. */
   get counters() {
-    return { ...this.#station.counters, unreachable: this.#unreachable, overruns: this.peer.traffic.overruns };
+    return this.#switched.counters;
   }
 
   /** The verb that is at work. */
@@ -229,7 +229,7 @@ export class Port {
     clearTimeout(this.#echoTimer);
     this.#flushEchoes();
     await this.peer.close();
-    this.#station.disconnect();
+    this.#switched.disconnect();
     await this.capture?.close().catch((error: Error) => this.#o.incomplete(this.#captureFile, error));
   }
 
@@ -266,29 +266,8 @@ export class Port {
   #took(event: Event): void {
     this.tracker.take(event);
     this.restarts.take(event);
-    if (event.type === 'session.close' && (!event.extra || event.session === this.peer.session?.number))
-      this.peer.traffic.clear();
     if (this.#identified) this.writer.append(event);
     else this.#early.push(event);
-  }
-
-  #fromGuest({ bytes, checksum, oversized }: GuestFrame): void {
-    if (checksum) completeChecksum(bytes, checksum.start, checksum.offset);
-    this.capture?.frame('inbound', bytes, this.recorder.now());
-    // No segmentation is offered by a switch like this one; who sends such frames all the same is not served.
-    if (!oversized) this.#station.receive(bytes);
-  }
-
-  #toGuest(frame: Buffer): void {
-    const { peer } = this;
-    const reachable = peer.session?.runningRings.some(({ dir }) => dir === 'rx') && !peer.session.frozen;
-    if (!reachable) {
-      this.#unreachable++;
-      return;
-    }
-    this.capture?.frame('outbound', frame, this.recorder.now());
-    peer.traffic.send(frame);
-    peer.pumpRx();
   }
 }
 

@@ -8,6 +8,7 @@ const QUIET: ReadonlySet<EventType> = new Set<EventType>([
   'ring.call',
   'guest.echo',
   'guest.ping',
+  'peer.other',
 ]);
 
 /** Whether an event is everyday business, that nobody wants to read as it comes by. */

@@ -28,7 +28,8 @@ const TROUBLE: readonly (readonly [TroubleKind, RegExp])[] = [
   ['hung-task', /^INFO: task .* blocked for more than/],
   ['oops', /^(?:Oops\b|BUG\b|kernel BUG at|general protection fault|double fault|stack segment|Internal error)/],
   ['tx-timeout', /\bNETDEV WATCHDOG: |: TX timeout on queue/],
-  ['warning', /^WARNING: /],
+  // The watchdog's own (before 6.7) names no NIC; the driver's word on it, which follows, is a tx-timeout.
+  ['warning', /^WARNING: (?!.*\bdev_watchdog\b)/],
   // drivers/virtio/virtio_ring.c, BAD_RING(); drivers/net/virtio_net.c
   ['virtio', /^virtio.*:id \d+ (?:out of range|is not a head)|\bUnexpected TXQ \(\d+\) queue failure|: bad gso: /],
   ['irq', /^irq \d+: nobody cared/],

@@ -4,6 +4,9 @@ import { GuestConsole, type GuestFact } from './console.js';
 /** Lines of trouble that are recorded; a kernel that complains without end must not fill the timeline. */
 const MAX_TROUBLES = 1000;
 
+/** A NIC as the kernel names it. */
+const NIC = /\beth\d+\b/;
+
 /** Where what is told of one NIC is recorded, such as eth0; undefined: nowhere. */
 export type NicRecording = (nic: string) => Pick<Recording, 'record'> | undefined;
 
@@ -11,7 +14,7 @@ export type NicRecording = (nic: string) => Pick<Recording, 'record'> | undefine
  * Records what a guest's console tells, as it comes: guest.ready, guest.ping, guest.carrier, guest.trouble. A carrier that came
  * and went between two looks of the guest is recorded both ways.
  * @param onFact told every fact besides, also those that are no events
- * @param ofNic takes pings and carriers, where not all goes to the same
+ * @param ofNic takes pings, carriers and what the kernel says of a NIC, where not all goes to the same
  * @returns resolves when the console is closed
  */
 export function recordGuest(
@@ -42,6 +45,9 @@ class FactRecorder {
   readonly #ofNic: NicRecording;
   readonly #carriers = new Map<string, Carrier>();
   #troubles = 0;
+  /** The highest epoch so far, and that of the starts of the guest before: each counts from 1. */
+  #epoch = 0;
+  #epochsBefore = 0;
 
   constructor(recorder: Pick<Recording, 'record'>, ofNic: NicRecording) {
     this.#recorder = recorder;
@@ -52,12 +58,15 @@ class FactRecorder {
     switch (fact.kind) {
       case 'boot':
         this.#carriers.clear();
+        this.#epochsBefore = this.#epoch;
         break;
       case 'ready':
         this.#recorder.record({ type: 'guest.ready' });
         break;
       case 'ping': {
-        const { nic, epoch, seq, ms } = fact;
+        const { nic, seq, ms } = fact;
+        const epoch = this.#epochsBefore + fact.epoch;
+        this.#epoch = Math.max(this.#epoch, epoch);
         this.#ofNic(nic)?.record({ type: 'guest.ping', nic, epoch, number: seq, latency: ms });
         break;
       }
@@ -66,9 +75,15 @@ class FactRecorder {
         break;
       case 'trouble':
         this.#troubles++;
-        if (this.#troubles <= MAX_TROUBLES)
-          this.#recorder.record({ type: 'guest.trouble', what: fact.what, line: fact.line });
+        if (this.#troubles <= MAX_TROUBLES) this.#trouble(fact);
     }
+  }
+
+  /** A queue that does not send is the business of its own back-end. */
+  #trouble({ what, line }: Extract<GuestFact, { kind: 'trouble' }>): void {
+    const nic = NIC.exec(line)?.[0];
+    const recorder = (nic && this.#ofNic(nic)) || this.#recorder;
+    recorder.record({ type: 'guest.trouble', what, line });
   }
 
   #carrier(fact: Carrier): void {

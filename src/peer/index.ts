@@ -5,5 +5,6 @@ export { type Back, type PathFate, Peer, type PeerOptions } from './peer.js';
 export { PeerError, type PeerErrorCode } from './peer-error.js';
 export { DEFAULT_PROFILE, type Deviation, type Offer, type Profile, profiles } from './profiles.js';
 export { type Leave, Session } from './session.js';
+export { SwitchedPeer, type Tap } from './switched.js';
 export { PeerTraffic, type Traffic } from './traffic.js';
 export { type WrittenPage, WrittenPages } from './written-pages.js';

@@ -54,6 +54,8 @@ function text(event: Event): string {
       return 'peer accepts connections again';
     case 'peer.resumed':
       return `peer serves again (session ${event.session})`;
+    case 'peer.other':
+      return `${event.port}’s peer is ${{ away: 'away', connected: 'there', owing: 'at fault: QEMU may wait for it' }[event.state]}`;
     case 'peer.dial':
       return `peer dials for session ${event.session}`;
     case 'peer.dial-failed':

@@ -143,6 +143,16 @@ export interface PeerResumed {
   session: number;
 }
 
+/**
+ * What the back-end of another port of the same QEMU is in from now on: QEMU is one process, and while it waits for the answer of
+ * one back-end (`owing`) it does nothing for the others either.
+ */
+export interface PeerOther {
+  type: 'peer.other';
+  port: string;
+  state: 'away' | 'connected' | 'owing';
+}
+
 /** The peer dials QEMU's socket (server role). `session` is the number the session gets if it succeeds. */
 export interface PeerDial {
   type: 'peer.dial';
@@ -468,7 +478,10 @@ export interface GuestEcho {
   session: number;
 }
 
-/** A ping of the guest was answered, by its own word. `number` counts within the `epoch`, `latency` is in guest time. */
+/**
+ * A ping of the guest was answered, by its own word. `number` counts within the `epoch`, which no later start of the guest has
+ * again; `latency` is in guest time.
+ */
 export interface GuestPing {
   type: 'guest.ping';
   nic: string;
@@ -765,6 +778,7 @@ export type EventBody =
   | PeerHung
   | PeerAccepts
   | PeerResumed
+  | PeerOther
   | PeerDial
   | PeerDialFailed
   | DecoyAccept

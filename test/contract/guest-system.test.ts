@@ -98,6 +98,43 @@ describe('T5', () => {
     expectHold('T5', silent.plus(command(at, 'system_reset'), { t: at + 6000, type: 'guest.ready' }));
   });
 
+  describe('of a guest that is stopped or starts anew otherwise than by a command of the tester’s', () => {
+    const at = runs(2) + 30;
+    const silent = long.without('guest.ping', ({ t }) => t > loss.t);
+    const said = (t: number, event: string): Timed => ({ t, type: 'qmp.event', event, data: {} });
+    const up = (t: number): Timed => ({ t, type: 'guest.ready' });
+
+    it('does not ask meanwhile', () => {
+      expectHold('T5', silent.plus(said(at, 'RESET')));
+      expectHold('T5', silent.plus(said(at, 'STOP')));
+    });
+
+    it('asks again once it goes on', () => {
+      expectBreak('T5', silent.plus(said(at, 'RESET'), up(at + 1000)), 'violation', /session 2/);
+      expectBreak('T5', silent.plus(said(at, 'STOP'), said(at + 100, 'RESUME')), 'violation', /session 2/);
+      // It goes on when the link is there and the machine runs.
+      const raised: Timed = { t: at + 50, type: 'qmp.command', id: 1, execute: 'set_link', arguments: { up: true } };
+      expectHold('T5', silent.plus(said(at, 'STOP'), raised));
+    });
+
+    it('asks before it too', () => {
+      expectBreak('T5', silent.plus(said(at + 7000, 'RESET'), up(at + 7500)), 'violation', /session 2/);
+    });
+  });
+
+  it('asks again when rings that a stop took back run again', () => {
+    const at = runs(2) + 30;
+    const command = (t: number, execute: string): Timed => ({ t, type: 'qmp.command', id: 900 + t, execute });
+    const rings = [0, 1].flatMap((ring): Timed[] => [
+      { t: at + 1, type: 'ring.stop', session: 2, ring, base: 64 },
+      { ...bare.find('ring.start', (e) => e.session === 2 && e.ring === ring), t: at + 101 },
+    ]);
+    const silent = long.without('guest.ping', ({ t }) => t > loss.t);
+    expectHold('T5', silent.plus(command(at, 'stop'), ...rings.filter(({ type }) => type === 'ring.stop')));
+    const again = silent.plus(command(at, 'stop'), command(at + 100, 'cont'), ...rings);
+    expectBreak('T5', again, 'violation', /session 2/);
+  });
+
   it('does not count what a ring was taken back for', () => {
     const stopped = long
       .without('guest.ping', ({ t }) => t > loss.t)
@@ -130,6 +167,7 @@ describe('R31 for a guest of its own', () => {
   it('looks at the first device only, and says nothing of a guest that started anew', () => {
     expectHold('R31', good.plus(carrier(ready, true, 'eth1'), carrier(runs(2) + 70, false, 'eth1')));
     expectNotApplicable('R31', good.plus({ t: runs(2) + 30, type: 'guest.ready' }));
+    expectNotApplicable('R31', good.plus({ t: runs(2) + 30, type: 'qmp.event', event: 'RESET', data: {} }));
   });
 });
 

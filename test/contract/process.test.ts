@@ -135,6 +135,16 @@ describe('R2 the control plane answers unless a peer keeps QEMU waiting', () => 
     });
   });
 
+  it('excuses what the back-end of another port owes, as long as it does', () => {
+    const silent = good.with('qmp.heartbeat', (e) => e === away, { latency: 2500 });
+    const other = (t: number, state: 'owing' | 'connected', port = 'p1') =>
+      ({ t, type: 'peer.other', port, state }) as const;
+    const owing = silent.plus(other(away.sent - 100, 'owing'), other(away.sent + 200, 'connected', 'p2'));
+    expectHold('R2', owing.plus(other(away.sent + 1600, 'connected')));
+    expectBreak('R2', owing.plus(other(away.sent + 1200, 'connected')), 'hang', /silent for 1300 ms/);
+    expectBreak('R2', silent.plus(other(away.sent - 100, 'connected')), 'hang', /silent for 2500 ms/);
+  });
+
   it('excuses a peer that hangs with QEMU in its backlog, and not one whose backlog is full', () => {
     const away = client();
     const left = away.find('session.close').t;
@@ -232,8 +242,9 @@ describe('R3 the machine keeps running', () => {
     expectBreak('R3', operators('internal-error'), 'violation', /from running to internal-error/);
   });
 
-  it('holds when a command explains the change', () =>
-    expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute: 'stop' })));
+  it.each(['stop', 'human-monitor-command'])('holds when a command explains the change: %s', (execute) =>
+    expectHold('R3', later('paused').plus({ t: loss.t + 450, type: 'qmp.command', id: 1, execute })),
+  );
 
   it('holds when the command came while the state before it was being asked for', () => {
     const first = good.find('qmp.heartbeat');
@@ -340,6 +351,19 @@ describe('R5 nothing leaks', () => {
     const story = client();
     const sample = story.find('proc.sample', () => true, -1);
     expectHold('R5', story.plus({ t: sample.t - 5, type: 'proc.sample', fds: 50, threads: 9 }));
+  });
+  it('compares sessions with as many back-ends of other ports', () => {
+    const grown = cycles([30, 30, 36]);
+    expectBreak('R5', grown, 'violation', /grew from 30/);
+    const other = (t: number, state: 'away' | 'connected') => ({ t, type: 'peer.other', port: 'p1', state }) as const;
+    const end = (nth: number) => grown.find('session.close', ({ session }) => session === nth).t;
+    expectNotApplicable('R5', grown.plus(other(end(2) + 10, 'connected')));
+    // What was there and left before is no excuse.
+    expectBreak('R5', grown.plus(other(0, 'connected'), other(1, 'away')), 'violation', /grew from 30/);
+    const without = cycles([36, 30, 36, 36]);
+    const there = [other(0, 'connected'), other(end(1) + 10, 'away'), other(end(2) + 10, 'connected')];
+    expectBreak('R5', without, 'violation', /grew from 30/);
+    expectHold('R5', without.plus(...there), /36 file descriptors/);
   });
   it('counts nothing that may be of a QEMU that had ended the session before the end was read', () => {
     // A yank: QEMU closed the connection of session 2, and had half of it freed when it was looked at.

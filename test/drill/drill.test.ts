@@ -131,6 +131,37 @@ describe('a spawned QEMU', () => {
   );
 
   it(
+    'has several ports, none of which is blamed for what another one’s back-end does',
+    async () => {
+      const out = folder();
+      const live = await drill({ spawn: await spawned({ ports: 2 }), out });
+      await live.perform('await', 'ready');
+      // QEMU waits for p1 in the handshake, and answers nobody.
+      await live.perform('restart', { away: 0, back: { silent: true } }, 'p1');
+      await happened(live, 'qmp.silent');
+      await live.perform('down', {}, 'p1');
+      await happened(live, 'qmp.heartbeat', ({ latency }) => latency > 900);
+      // Each fails to dial, and QEMU says so of each.
+      const failed = (port: number) => happened(live, 'qemu.stderr', ({ line }) => line.includes(`c${port}:`), port);
+      await live.perform('down', {}, 'p0');
+      await Promise.all([failed(0), failed(1)]);
+      await live.perform('up');
+      await live.perform('await', 'ready');
+
+      const result = await live.finish();
+      for (const { variant, verdict, requirements } of result.variants) {
+        const broken = requirements.filter(({ judgement }) => judgement.outcome === 'break');
+        expect(broken, variant).toEqual([]);
+        expect(verdict).toBe('pass');
+      }
+      const timeline = await readTimeline(join(out, result.variants[0]!.timeline!));
+      expect(timeline.all('peer.other').map(({ state }) => state)).toContain('owing');
+      expect(timeline.all('qemu.stderr').filter(({ line }) => line.includes('c1:'))).toEqual([]);
+    },
+    DEADLINE_MS,
+  );
+
+  it(
     'has a guest, whose outage and loss are measured',
     async () => {
       const live = await drill({ spawn: await spawned({ guest: true }) });

@@ -28,3 +28,12 @@ test('what happens to the QEMU is in the record of every port, and what happens 
   all.record({ type: 'run.end' });
   expect(heard).toHaveLength(1);
 });
+
+test('what is of one port alone is in its record only', () => {
+  const first = new Recorder();
+  const second = new Recorder({ like: first });
+  const all = new FanOut([first, second], (body) => (body.type === 'qemu.stderr' ? second : undefined));
+  const event = all.record({ type: 'qemu.stderr', line: 'of the second' });
+  expect(second.events).toEqual([event]);
+  expect(first.events).toEqual([]);
+});

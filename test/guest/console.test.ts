@@ -91,7 +91,7 @@ describe('GuestConsole', () => {
     ['oops', 'Oops: 0002 [#1] PREEMPT SMP NOPTI'],
     ['oops', 'general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP'],
     ['oops', 'kernel BUG at drivers/net/virtio_net.c:123!'],
-    ['warning', 'WARNING: CPU: 0 PID: 1 at net/sched/sch_generic.c:525 dev_watchdog+0x20f/0x220'],
+    ['warning', 'WARNING: CPU: 0 PID: 1 at kernel/irq/manage.c:790 f+0x20f/0x220'],
     ['warning', 'WARNING: kernel/sched/core.c:1 at f+0x1/0x2, CPU#0: sh/1'],
     ['tx-timeout', 'NETDEV WATCHDOG: eth0 (virtio_net): transmit queue 0 timed out'],
     ['tx-timeout', 'virtio_net virtio0 eth0: NETDEV WATCHDOG: CPU: 0: transmit queue 0 timed out 5376 ms'],
@@ -115,6 +115,8 @@ describe('GuestConsole', () => {
     'printk: console [ttyS0] enabled',
     'oops=continue mentioned on a command line',
     'Debugging: no WARNING here',
+    // The driver tells of it by the NIC's name.
+    'WARNING: CPU: 0 PID: 0 at net/sched/sch_generic.c:525 dev_watchdog+0x20f/0x220',
     'virtio_net virtio0 eth0: renamed from ens4',
   ])('sees none in “%s”', (line) => {
     expect(fact(line)).toEqual({ kind: 'line', text: line });

@@ -46,11 +46,20 @@ it('records what is told of a NIC where that belongs', async () => {
   );
   for (const line of ['ready nics=2', ...[0, 1].map((n) => `carrier eth${n} 1 ups=1 downs=1`)])
     stream.write(`[    1.000000] @vr ${line}\r\n`);
+  const timedOut = (nic: string) => `virtio_net virtio1 ${nic}: TX timeout on queue: 0, sq: output.0, vq: 0x1`;
+  for (const line of [timedOut('eth1'), 'BUG: of nobody in particular', timedOut('eth7')])
+    stream.write(`[    1.000000] ${line}\r\n`);
   stream.end('[    1.000000] @vr ping eth1 epoch=1 seq=3 ms=1.5\r\n');
   await closed;
-  expect(all.events).toMatchObject([{ type: 'guest.ready' }]);
+  // Trouble of a NIC that nobody knows is trouble all the same.
+  expect(all.events).toMatchObject([
+    { type: 'guest.ready' },
+    { type: 'guest.trouble', what: 'oops' },
+    { type: 'guest.trouble', line: timedOut('eth7') },
+  ]);
   expect(second.events).toMatchObject([
     { type: 'guest.carrier', nic: 'eth1' },
+    { type: 'guest.trouble', what: 'tx-timeout' },
     { type: 'guest.ping', nic: 'eth1', number: 3 },
   ]);
 });
@@ -68,6 +77,21 @@ it('sees a carrier for the first time again after a start of the guest, and of a
   const first = '@vr carrier eth0 1 ups=1 downs=1';
   expect(await carriers(later, '@vr boot 6.1.0', later)).toEqual([true, true]);
   expect(await carriers(later, '@vr carrier eth0 0 ups=0 downs=0', first)).toEqual([true, false, true]);
+});
+
+it('tells the pings of one start of the guest from those of the next, which counts anew', async () => {
+  const { events } = await record(
+    '@vr boot 6.1.0',
+    '@vr ping eth0 epoch=1 seq=8 ms=1',
+    '@vr ping eth0 epoch=2 seq=0 ms=1',
+    '@vr boot 6.1.0',
+    '@vr ping eth0 epoch=1 seq=0 ms=1',
+    '@vr ping eth0 epoch=2 seq=0 ms=1',
+    '@vr boot 6.1.0',
+    '@vr ping eth0 epoch=1 seq=3 ms=1',
+  );
+  const epochs = events.flatMap((event) => (event.type === 'guest.ping' ? [event.epoch] : []));
+  expect(epochs).toEqual([1, 2, 3, 4, 5]);
 });
 
 it('records a bounded number of complaints', async () => {

@@ -93,6 +93,8 @@ describe('describeEvent', () => {
     [{ type: 'socket.path' }, "QEMU's socket path is gone"],
     [{ type: 'drill.note', text: 'OVS \u009bupgraded' }, 'note: OVS \\x9bupgraded'],
     [{ type: 'peer.resumed', session: 3 }, 'peer serves again (session 3)'],
+    [{ type: 'peer.other', port: 'p1', state: 'away' }, 'p1’s peer is away'],
+    [{ type: 'peer.other', port: 'p1', state: 'owing' }, 'p1’s peer is at fault: QEMU may wait for it'],
     [{ type: 'guest.ready' }, 'guest is up'],
     [
       {
