@@ -39,7 +39,8 @@ describe('the registry', () => {
         'R31',
         'R32',
       ],
-      ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'T1', 'T2', 'T3', 'T4', 'M1'],
+      ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'R43'],
+      ...['T1', 'T2', 'T3', 'T4', 'T5', 'M1'],
     ]);
   });
 
@@ -68,10 +69,10 @@ describe('a faultless run', () => {
     it(`gives occasion to all but the other role's requirements (${role})`, () => {
       const idle = judgeAll(story.timeline()).filter(({ judgement }) => judgement.outcome === 'not-applicable');
       // Nobody waits in the backlog, no option is strange, QEMU has nothing to say and no events, the peer does nothing wrong, no ring is
-      // packed, nothing is migrated, and looks are few.
+      // packed, nothing is migrated, no guest of its own is there, and looks are few.
       const waiting = [
         ...(role === 'server' ? ['R6', 'R10', 'R11'] : ['R15']),
-        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'T4'],
+        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'R43', 'T4', 'T5'],
       ];
       expect(idle.map(({ requirement }) => requirement).sort()).toEqual([...roleOnly[role]!, ...waiting].sort());
     });
@@ -83,9 +84,20 @@ describe('a faultless run', () => {
 });
 
 describe('judges', () => {
-  const sources = [server({ pairs: 2, away: [200, 3100] }), client({ away: [500, 1200] })].map(
-    (story) => story.timeline().events,
-  );
+  const plain = client({ away: [500, 1200] });
+  const { t } = plain.find('ring.start');
+  const guest = plain
+    .with('run.begin', () => true, { driver: 'guest' })
+    .plus(
+      { t: t + 1, type: 'guest.carrier', nic: 'eth0', up: true },
+      { t: t + 2, type: 'guest.ready' },
+      { t: t + 3, type: 'guest.trouble', what: 'tx-timeout', line: 'TX timeout' },
+      { t: t + 4, type: 'qmp.event', event: 'STOP', data: {} },
+      ...[0, 1, 2, 3].map((n) => ({
+        ...{ t: t + 100 + 800 * n, type: 'guest.ping' as const, nic: 'eth0', epoch: 1, number: n, latency: 1 },
+      })),
+    );
+  const sources = [server({ pairs: 2, away: [200, 3100] }), plain, guest].map((story) => story.timeline().events);
   const renumbered = (events: readonly Event[]) => new Timeline(events.map((event, seq) => ({ ...event, seq })));
   const total = (timeline: Timeline) => {
     expect(judgeAll(timeline)).toHaveLength(registry.length);
