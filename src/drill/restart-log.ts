@@ -134,8 +134,8 @@ export class RestartLog {
     this.#ping = ping;
     const restart = this.#open;
     const before = this.#pingBefore;
-    // What was under way when the session ended may still be told after it.
-    if (!restart || restart.backMs === undefined || restart.outageMs !== undefined || !before) return undefined;
+    // What was under way when the session ended may still be told after it: without a ring nothing is answered.
+    if (!restart || this.#running.size === 0 || restart.outageMs !== undefined || !before) return undefined;
     restart.outageMs = ping.t - before.t;
     if (ping.run === before.run) restart.lost = Math.max(0, ((ping.seq - before.seq + 0x10000) & 0xffff) - 1);
     return restart;

@@ -320,7 +320,8 @@ export class Session {
 
   /** Ends stopReading(). */
   readOn(): void {
-    if (!this.#closed && !this.#stalled && !this.#frozen) this.#socket.onReadable(() => this.#readable());
+    if (!this.#closed && !this.#stalled && !this.#frozen && !this.#held)
+      this.#socket.onReadable(() => this.#readable());
   }
 
   /** Ends the session from the peer's side. `abort` is meant after stopReading and records how much stayed unread. */

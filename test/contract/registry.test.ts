@@ -83,9 +83,20 @@ describe('a faultless run', () => {
 });
 
 describe('judges', () => {
-  const sources = [server({ pairs: 2, away: [200, 3100] }), client({ away: [500, 1200] })].map(
-    (story) => story.timeline().events,
-  );
+  const plain = client({ away: [500, 1200] });
+  const { t } = plain.find('ring.start');
+  const guest = plain
+    .with('run.begin', () => true, { driver: 'guest' })
+    .plus(
+      { t: t + 1, type: 'guest.carrier', nic: 'eth0', up: true },
+      { t: t + 2, type: 'guest.ready' },
+      { t: t + 3, type: 'guest.trouble', what: 'tx-timeout', line: 'TX timeout' },
+      { t: t + 4, type: 'qmp.event', event: 'STOP', data: {} },
+      ...[0, 1, 2, 3].map((n) => ({
+        ...{ t: t + 100 + 800 * n, type: 'guest.ping' as const, nic: 'eth0', epoch: 1, number: n, latency: 1 },
+      })),
+    );
+  const sources = [server({ pairs: 2, away: [200, 3100] }), plain, guest].map((story) => story.timeline().events);
   const renumbered = (events: readonly Event[]) => new Timeline(events.map((event, seq) => ({ ...event, seq })));
   const total = (timeline: Timeline) => {
     expect(judgeAll(timeline)).toHaveLength(registry.length);

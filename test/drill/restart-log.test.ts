@@ -171,7 +171,7 @@ describe('RestartLog', () => {
 });
 
 describe('pings', () => {
-  const back: Entry[] = [...loss, [2000, opened(2)]];
+  const back: Entry[] = [...loss, [2000, opened(2)], [2001, started(2, 0)], [2001, started(2, 1)]];
 
   it('count over the 65536 of their numbers', () => {
     expect(logOf(...running, [900, ping(65534)], ...back, [2500, ping(2)]).restarts[0]).toMatchObject({ lost: 3 });
@@ -214,8 +214,17 @@ describe('pings', () => {
   });
 
   it('that were told after the loss, before anybody was back, say nothing', () => {
-    const log = logOf(...running, [900, ping(5)], ...loss, [1001, ping(6)], [2000, opened(2)], [2500, ping(8)]);
+    const log = logOf(...running, [900, ping(5)], ...loss, [1001, ping(6)], ...back.slice(loss.length), [
+      2500,
+      ping(8),
+    ]);
     expect(log.restarts[0]).toMatchObject({ outageMs: 1600, lost: 2 });
+    // One that waited in QEMU's backlog is there at once, and its rings are not.
+    const waited = logOf(...running, [900, ping(5)], [990, opened(2)], ...loss, [1001, ping(6)]);
+    expect(waited.restarts[0]).toMatchObject({ backMs: 0 });
+    expect(waited.restarts[0]).not.toHaveProperty('outageMs');
+    feed(waited, [1020, started(2, 0)], [1021, started(2, 1)], [1200, ping(8)]);
+    expect(waited.restarts[0]).toMatchObject({ outageMs: 300, lost: 2 });
   });
 
   it('of a guest that did not ping when it happened are not waited for', () => {
@@ -223,6 +232,7 @@ describe('pings', () => {
     const old: Entry[] = [
       [9000, closed(1)],
       [9100, opened(2)],
+      [9110, started(2, 0)],
       [9200, ping(6)],
     ];
     expect(logOf(...running, [3900, ping(5)], ...old).restarts[0]).not.toHaveProperty('outageMs');

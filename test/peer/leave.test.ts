@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
-import { OsError } from '../../src/os/index.js';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { FdSocket, OsError } from '../../src/os/index.js';
 import { HEADER_SIZE } from '../../src/wire/index.js';
 import { rig, seen } from './rig.js';
 
@@ -76,4 +76,30 @@ test('rings stop before the end is recorded', async () => {
   await frontEnd.askU64('GET_FEATURES');
   session.leave('close');
   expect(recorder.events.slice(-3).map(({ type }) => type)).toEqual(['ring.stop', 'ring.stop', 'session.close']);
+});
+
+describe('a session that was to be left unread', () => {
+  test('reads on when it is not left, also what came meanwhile', async () => {
+    const { frontEnd, session } = rig();
+    session.stopReading();
+    const answer = frontEnd.askU64('GET_FEATURES');
+    expect(session.unread).toBe(HEADER_SIZE);
+    session.readOn();
+    await answer;
+    expect(session.unread).toBe(0);
+  });
+
+  test('waits on while a message is held, or it would be told for ever that there is something to read', async () => {
+    const { frontEnd, session, recorder } = rig({ fault: { hold: { message: 'SET_OWNER' } } });
+    frontEnd.send('SET_OWNER');
+    await seen(recorder, 'peer.fault');
+    session.stopReading();
+    const answer = frontEnd.askU64('GET_FEATURES');
+    const watched = vi.spyOn(FdSocket.prototype, 'onReadable');
+    onTestFinished(() => watched.mockRestore());
+    session.readOn();
+    expect(watched).not.toHaveBeenCalled();
+    session.resume();
+    await answer;
+  });
 });
