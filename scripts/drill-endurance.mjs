@@ -36,6 +36,8 @@ const introduced = new Promise((resolve, reject) => {
 });
 const ended = new Promise((resolve) => drill.once('exit', resolve));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => drill.kill('SIGINT'));
+// Whatever ends this: it ends in order, with its QEMU.
+process.on('exit', () => drill.kill('SIGINT'));
 
 await introduced;
 const browser = await chromium.launch({ executablePath: values.chromium });
