@@ -50,7 +50,7 @@ describe('the command line', () => {
   it.each([
     [[], '--qemu is missing'],
     [['--qemu'], "Option '--qemu <value>' argument missing"],
-    [['--qemu', 'q', '--selection', 'all'], '--selection takes quick, standard, full, not all'],
+    [['--qemu', 'q', '--selection', 'all'], '--selection takes quick, standard, full, guest, not all'],
     [['--qemu', 'q', '--job', '3'], "Unknown option '--job'"],
     [['--qemu', 'q', '--jobs', '0'], '--jobs takes a whole number from 1 up, not 0'],
     [['--qemu', 'q', '--jobs', 'many'], '--jobs takes a whole number from 1 up, not many'],
