@@ -60,11 +60,18 @@ function stretches(t: Timeline, view: SessionView): Span[] {
   return uncovered(whole, [...held(t), ...still]);
 }
 
+/** The pings that were answered after `from` and up to `to`. */
+function pingsBetween(t: Timeline, from: Ms, to: Ms): readonly EventOf<'guest.ping'>[] {
+  const all = t.all('guest.ping');
+  const after = (time: Ms) => firstIndex(all, (ping) => ping.t > time);
+  return all.slice(after(from), after(to));
+}
+
 /** Times in which pings ought to have been answered and were not, longer than the bound. */
 function silences(t: Timeline, view: SessionView): Break[] {
   return stretches(t, view).flatMap(({ from, to }) => {
     const { seq } = t.events[firstIndex(t.events, (event) => event.t >= from)]!;
-    const pings = t.all('guest.ping').filter((ping) => ping.t > from && ping.t <= to);
+    const pings = pingsBetween(t, from, to);
     const points = [{ t: from, seq }, ...pings, { t: to, seq: -1 }];
     return points.slice(1).flatMap((point, i): Break[] => {
       const before = points[i]!;
@@ -99,7 +106,7 @@ export const T5: Requirement = {
     const breaks = views.flatMap((view) => silences(t, view));
     const pings = t.all('guest.ping');
     if (breaks.length === 0 && pings.length === 0) return notApplicable('no ping had time for its answer');
-    const sessions = views.filter((view) => pings.some((ping) => ping.t > view.open.t && ping.t < view.to));
+    const sessions = views.filter((view) => pingsBetween(t, view.open.t, view.to).length > 0);
     return judged(breaks, hold(`${counted(pings.length, 'ping')} answered in ${counted(sessions.length, 'session')}`));
   },
 };

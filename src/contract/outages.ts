@@ -1,4 +1,4 @@
-import type { Ms, SeqRanges, Timeline } from '../timeline/index.js';
+import { firstIndex, type Ms, type SeqRanges, type Timeline } from '../timeline/index.js';
 import { ledger } from './packets.js';
 import { count, intersect, subtract } from './ranges.js';
 import { allRunning } from './ring-spans.js';
@@ -48,7 +48,7 @@ function silence(t: Timeline, dir: 'tx' | 'rx', loss: Loss): Ms | undefined {
 /** What a guest that pings had of a loss, once its rings ran again: between two answers there is none. */
 function pinging(t: Timeline, running: { t: Ms }, until: Ms): Pick<Outage, 'pingMs' | 'pingsLost'> {
   const pings = t.all('guest.ping');
-  const at = pings.findIndex((ping) => ping.t > running.t);
+  const at = firstIndex(pings, (ping) => ping.t > running.t);
   const [before, after] = [pings[at - 1], pings[at]];
   // A session that ended before is part of the next outage.
   if (!before || !after || after.t > until) return {};
