@@ -66,6 +66,7 @@ const asset = (path: string, type: string) => ({ body: () => readFileSync(new UR
 /** All that the page needs; it loads nothing else. */
 const assets: Readonly<Record<string, { body: () => Buffer; type: string }>> = {
   '/': asset('./page/index.html', 'text/html; charset=utf-8'),
+  '/theme.css': asset('../report/page/theme.css', 'text/css; charset=utf-8'),
   '/drill.css': asset('./page/drill.css', 'text/css; charset=utf-8'),
   '/drill.js': asset('./page/drill.js', 'text/javascript; charset=utf-8'),
   '/timeline-picture.js': asset('../report/page/timeline-picture.js', 'text/javascript; charset=utf-8'),

@@ -262,6 +262,17 @@ async function operatorsQemu(role: 'server' | 'client', socket: string, extra: r
   return { qemu, recorder };
 }
 
+/** A drill with such a QEMU, which is asked by its monitor and has answered. */
+async function monitored() {
+  const dir = folder();
+  const socket = join(dir, 'vhost.sock');
+  const monitor = join(dir, 'monitor.sock');
+  const live = await drill({ sockets: [socket], monitor: { qmp: monitor } });
+  const { qemu } = await operatorsQemu('client', socket, ['-qmp', `unix:${monitor},server=on,wait=off`]);
+  await happened(live, 'qmp.ready');
+  return { live, qemu };
+}
+
 describe('an operator’s QEMU', () => {
   it.each(['server', 'client'] as const)(
     'in role %s is found by its command line and only looked at',
@@ -307,12 +318,7 @@ describe('an operator’s QEMU', () => {
   it(
     'that is killed is told as gone, and as a crash',
     async () => {
-      const dir = folder();
-      const socket = join(dir, 'vhost.sock');
-      const monitor = join(dir, 'monitor.sock');
-      const live = await drill({ sockets: [socket], monitor: { qmp: monitor } });
-      const { qemu } = await operatorsQemu('client', socket, ['-qmp', `unix:${monitor},server=on,wait=off`]);
-      await happened(live, 'qmp.ready');
+      const { live, qemu } = await monitored();
       process.kill(qemu.pid, 'SIGKILL');
       await happened(live, 'qemu.exit');
       expect(live.state().vm).toMatchObject({ state: 'gone', exit: { code: null, signal: null } });
@@ -324,12 +330,7 @@ describe('an operator’s QEMU', () => {
   it(
     'that is shut down in order did not crash',
     async () => {
-      const dir = folder();
-      const socket = join(dir, 'vhost.sock');
-      const monitor = join(dir, 'monitor.sock');
-      const live = await drill({ sockets: [socket], monitor: { qmp: monitor } });
-      const { qemu } = await operatorsQemu('client', socket, ['-qmp', `unix:${monitor},server=on,wait=off`]);
-      await happened(live, 'qmp.ready');
+      const { live, qemu } = await monitored();
       qemu.quit();
       expect(await happened(live, 'qemu.exit')).toMatchObject({ asked: 'quit' });
       expect((await live.finish()).variants[0]!.kind).not.toBe('crash');

@@ -7,7 +7,7 @@ const hashOf = (source: string) => `'sha256-${createHash('sha256').update(source
 
 /** The page's own style and script, and the policy under which a browser runs these and nothing else. */
 export function readAssets(): { policy: string; style: Markup; scripts: Markup } {
-  const style = ['report.css', 'timeline-picture.css'].map(read).join('\n');
+  const style = ['theme.css', 'report.css', 'timeline-picture.css'].map(read).join('\n');
   const scripts = ['timeline-picture.js', 'report.js'].map(read);
   const policy = [
     "default-src 'none'",
