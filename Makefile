@@ -41,8 +41,8 @@ bench: build ## ratios: variants against bare QEMU life cycles, return to rings 
 matrix: build ## the whole suite on QEMU 5.2, 7.2, 10.0 and Debian's newest, as one table; RELEASES="trixie sid" for some
 	@node scripts/tool.mjs test/matrix/matrix.ts $(RELEASES) $(ARGS)
 
-repeat: build ## full runs with cores and disk busy: the verdicts must not change; RUNS=n, QEMU=path, options of run in ARGS="..."
-	@node scripts/repeat.mjs --runs $(or $(RUNS),30) $(if $(QEMU),--qemu $(QEMU)) -- $(ARGS)
+repeat: build ## full runs with cores and disk busy: the verdicts must not change; RUNS=n, QEMU="path...", options of run in ARGS="..."
+	@node scripts/repeat.mjs --runs $(or $(RUNS),30) $(foreach q,$(QEMU),--qemu $(q)) -- $(ARGS)
 
 guest: ## fetch a kernel of Debian's and busybox for a real guest, without installing them; prints their folder
 	@sh scripts/install-guest.sh

@@ -1,29 +1,30 @@
 // Full runs in a row on a machine whose cores and disk are busy. The tester must be steady: what a variant comes to in one
 // run, it comes to in all. What is compared is whether QEMU did as expected, not how it failed: one defect can crash or hang.
+// Several QEMUs are run side by side under the one load, each against its own first run.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const USAGE = 'usage: node scripts/repeat.mjs [--runs N] [--qemu PATH] [-- options of run]';
+const USAGE = 'usage: node scripts/repeat.mjs [--runs N] [--qemu PATH]... [-- options of run]';
 
 function options() {
   try {
     const { values, positionals } = parseArgs({
-      options: { runs: { type: 'string', default: '30' }, qemu: { type: 'string' } },
+      options: { runs: { type: 'string', default: '30' }, qemu: { type: 'string', multiple: true } },
       allowPositionals: true,
     });
     const runs = Number(values.runs);
     if (!Number.isInteger(runs) || runs < 1) throw new Error(`${values.runs} is no number of runs`);
-    return { runs, args: [...(values.qemu ? ['--qemu', values.qemu] : []), ...positionals] };
+    return { runs, qemus: values.qemu ?? [undefined], args: positionals };
   } catch (error) {
     console.error(`${error.message} (${USAGE})`);
     process.exit(2);
   }
 }
 
-const { runs, args } = options();
+const { runs, qemus, args } = options();
 const out = mkdtempSync(join(tmpdir(), 'vhost-reconnect-repeat-'));
 const children = new Set();
 
@@ -65,8 +66,10 @@ for (const [signal, code] of [
   });
 
 /** One run's exit code, its result, and what it said when there is none. */
-function oneRun(dir) {
-  const child = start(['dist/cli/main.js', 'run', '--quiet', '--out', dir, ...args], ['ignore', 'ignore', 'pipe']);
+function oneRun(qemu, dir) {
+  const which = qemu ? ['--qemu', qemu] : [];
+  const argv = ['dist/cli/main.js', 'run', '--quiet', '--out', dir, ...which, ...args];
+  const child = start(argv, ['ignore', 'ignore', 'pipe']);
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     said += text;
@@ -89,38 +92,6 @@ function stateOf({ verdict, expectation }) {
   return verdict === 'inconclusive' ? verdict : 'as expected';
 }
 
-const sum = { unexpected: 0, stale: 0, inconclusive: 0, changed: 0, broken: 0 };
-let first;
-let known = false;
-
-function tell(i, { code, result, said }) {
-  if (!result) {
-    sum.broken++;
-    console.log(`run ${i}: exit ${code}, no results: ${said}`);
-    return;
-  }
-  const { variants, summary, durationMs } = result;
-  known ||= result.expectations !== undefined;
-  const states = new Map(variants.map((one) => [one.variant, { ...one, state: stateOf(one) }]));
-  first ??= states;
-  const odd = [...states].flatMap(([id, one]) => {
-    const before = first.get(id)?.state;
-    const changed = one.state !== before;
-    return changed || one.state !== 'as expected' ? [{ ...one, changed, before }] : [];
-  });
-  const of = (state) => odd.filter((one) => one.state === state).length;
-  const counts = { unexpected: of('unexpected failure'), stale: of('stale'), inconclusive: of('inconclusive') };
-  const changed = odd.filter((one) => one.changed).length;
-  for (const [key, n] of Object.entries({ ...counts, changed })) sum[key] += n;
-  const { pass, fail, skip } = summary;
-  const expected = fail - counts.unexpected;
-  console.log(
-    `run ${i}: exit ${code}, ${pass} pass, ${expected} fail as expected, ${counts.unexpected} unexpected, ` +
-      `${counts.stale} stale, ${counts.inconclusive} inconclusive, ${skip} skip, ${(durationMs / 1000).toFixed(1)} s`,
-  );
-  for (const one of odd) console.log(`  ${one.variant}: ${one.state}${remarks(one)}`);
-}
-
 function remarks({ kind, changed, before, expectation, reason }) {
   return [
     kind ? ` (${kind})` : '',
@@ -131,28 +102,83 @@ function remarks({ kind, changed, before, expectation, reason }) {
   ].join('');
 }
 
-let done = 0;
-try {
-  for (let i = 1; i <= runs; i++) {
-    const dir = join(out, String(i));
-    const run = await oneRun(dir);
-    if (stopped !== undefined) break;
-    tell(i, run);
-    rmSync(dir, { recursive: true, force: true });
-    done++;
-    // Bad usage does not mend itself.
-    if (run.code === 2) break;
+/** The runs of one QEMU, and what they come to beside the first. */
+class Series {
+  #sum = { unexpected: 0, stale: 0, inconclusive: 0, changed: 0, broken: 0 };
+  #first;
+  #known = false;
+  #done = 0;
+  #version = '';
+
+  constructor(qemu) {
+    this.qemu = qemu;
   }
+
+  async run(number) {
+    for (let i = 1; i <= runs; i++) {
+      const dir = join(out, `${number}-${i}`);
+      const run = await oneRun(this.qemu, dir);
+      if (stopped !== undefined) return;
+      this.#tell(i, run);
+      rmSync(dir, { recursive: true, force: true });
+      this.#done++;
+      // Bad usage does not mend itself.
+      if (run.code === 2) return;
+    }
+  }
+
+  #tell(i, { code, result, said }) {
+    if (!result) {
+      this.#sum.broken++;
+      console.log(`${this.#version}run ${i}: exit ${code}, no results: ${said}`);
+      return;
+    }
+    const { variants, summary, durationMs } = result;
+    if (qemus.length > 1) this.#version = `${result.qemu.version}: `;
+    this.#known ||= result.expectations !== undefined;
+    const states = new Map(variants.map((one) => [one.variant, { ...one, state: stateOf(one) }]));
+    this.#first ??= states;
+    const odd = [...states].flatMap(([id, one]) => {
+      const before = this.#first.get(id)?.state;
+      const changed = one.state !== before;
+      return changed || one.state !== 'as expected' ? [{ ...one, changed, before }] : [];
+    });
+    for (const [variant, before] of this.#first)
+      if (!states.has(variant)) odd.push({ variant, state: 'not run', changed: true, before: before.state });
+    const of = (state) => odd.filter((one) => one.state === state).length;
+    const counts = { unexpected: of('unexpected failure'), stale: of('stale'), inconclusive: of('inconclusive') };
+    const changed = odd.filter((one) => one.changed).length;
+    for (const [key, n] of Object.entries({ ...counts, changed })) this.#sum[key] += n;
+    const { pass, fail, skip } = summary;
+    const expected = fail - counts.unexpected;
+    console.log(
+      `${this.#version}run ${i}: exit ${code}, ${pass} pass, ${expected} fail as expected, ${counts.unexpected} unexpected, ` +
+        `${counts.stale} stale, ${counts.inconclusive} inconclusive, ${skip} skip, ${(durationMs / 1000).toFixed(1)} s`,
+    );
+    for (const one of odd) console.log(`  ${one.variant}: ${one.state}${remarks(one)}`);
+  }
+
+  /** Prints what it came to. @returns whether the verdicts were steady, and none was worse than is known of this QEMU */
+  conclude() {
+    const { changed, unexpected, stale, inconclusive, broken } = this.#sum;
+    console.log(
+      `${this.#version}${this.#done} runs with ${cores} cores and the disk busy: ${changed} verdicts changed, ` +
+        `${unexpected} unexpected, ${stale} stale, ${inconclusive} inconclusive, ${broken} runs without results`,
+    );
+    // A QEMU of which nothing is known may fail, as long as it does so every time.
+    const steady = this.#done > 0 && changed + stale + inconclusive + broken === 0;
+    return steady && (!this.#known || unexpected === 0);
+  }
+}
+
+const series = qemus.map((qemu) => new Series(qemu));
+try {
+  await Promise.all(series.map((one, number) => one.run(number)));
 } finally {
   const gone = [...children].map((child) => new Promise((resolve) => child.once('exit', resolve)));
   for (const child of children) child.kill('SIGKILL');
   await Promise.all(gone);
   rmSync(out, { recursive: true, force: true });
 }
-console.log(
-  `${done} runs with ${cores} cores and the disk busy: ${sum.changed} verdicts changed, ${sum.unexpected} unexpected, ` +
-    `${sum.stale} stale, ${sum.inconclusive} inconclusive, ${sum.broken} runs without results`,
-);
-// A QEMU of which nothing is known may fail, as long as it does so every time.
-const steady = done > 0 && sum.changed + sum.stale + sum.inconclusive + sum.broken === 0;
-process.exitCode = stopped ?? (steady && (!known || sum.unexpected === 0) ? 0 : 1);
+const good = series.map((one) => one.conclude()).every(Boolean);
+process.exitCode = stopped ?? (good ? 0 : 1);
