@@ -1,7 +1,7 @@
 import { access, copyFile, mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TIMELINES } from './execute.js';
-import type { RunResult } from './result.js';
+import type { RunResult, VariantResult } from './result.js';
 import { exitCode, summarise } from './run.js';
 import { EXPECTED, type StoredRun, StoredRunError, TIMELINE_HINT } from './stored-run.js';
 
@@ -12,6 +12,7 @@ const common: Record<string, (result: RunResult) => unknown> = {
   QEMU: ({ qemu: { versionText, sha256, buildId } }) => [versionText, sha256, buildId],
   'expectation file': ({ expectations }) => expectations && (expectations.sha256 ?? basename(expectations.file)),
   selection: ({ selection: { shard: _shard, jobs: _jobs, ...rest } }) => rest,
+  cases: ({ plan }) => plan,
   'number of shards': ({ selection: { shard } }) => shard?.of,
 };
 
@@ -32,7 +33,7 @@ export function mergeRuns(runs: readonly StoredRun[]): RunResult {
       if (JSON.stringify(of(other)) !== JSON.stringify(of(first)))
         throw new StoredRunError(
           `${runs[0]!.dir} and ${runs[i + 1]!.dir} differ: ${what}`,
-          'shards of one run have the same options, QEMU and tester',
+          'shards of one run have the same options, cases, QEMU and tester',
         );
   const { of } = shards[0]!;
   for (let index = 1; index <= of; index++) {
@@ -43,6 +44,7 @@ export function mergeRuns(runs: readonly StoredRun[]): RunResult {
   const results = runs.map(({ result }) => result);
   const variants = results.flatMap((result) => result.variants).sort((a, b) => a.place - b.place);
   const notRun = results.flatMap((result) => result.notRun).sort();
+  checkParts(first, variants, notRun);
   const interrupted = results.some((result) => result.interrupted);
   const begin = Math.min(...results.map(({ startedAt }) => Date.parse(startedAt)));
   const end = Math.max(...results.map(({ startedAt, durationMs }) => Date.parse(startedAt) + durationMs));
@@ -63,6 +65,17 @@ export function mergeRuns(runs: readonly StoredRun[]): RunResult {
     interrupted,
     exitCode: exitCode({ summary, notRun, interrupted }),
   };
+}
+
+/** Each variant is in one shard. Who divides by other recorded durations comes to other parts. @throws StoredRunError */
+function checkParts({ plan }: RunResult, variants: readonly VariantResult[], notRun: readonly string[]): void {
+  const hint = 'run all shards with one installation of the tester';
+  const twice = variants.find(({ place }, i) => place === variants[i - 1]?.place);
+  if (twice) throw new StoredRunError(`${twice.variant} is in two shards`, hint);
+  // What a dry run discovered stands between two whole places.
+  const planned = variants.filter(({ place }) => Number.isInteger(place)).length;
+  const missing = (plan?.variants ?? 0) - planned - notRun.length;
+  if (missing > 0) throw new StoredRunError(`${missing} of ${plan?.variants} variants are in no shard`, hint);
 }
 
 /**

@@ -129,6 +129,13 @@ export const runResult: z.ZodType<RunResult> = z.object({
       .exactOptional()
       .describe('Which part of the selection was run; absent: all of it'),
   }),
+  plan: z
+    .object({
+      variants: count.describe('Before dry runs discover more'),
+      sha256: hex('{64}').describe('Of what they do'),
+    })
+    .exactOptional()
+    .describe('What was to be run, by all shards together; absent: a drill'),
   summary: z.object({
     total: count,
     pass: count,

@@ -109,6 +109,11 @@ export interface RunResult {
     /** Which part of the selection was run; absent: all of it. `index` counts from 1. */
     shard?: { index: number; of: number };
   };
+  /**
+   * What was to be run, by all shards together: how many variants before dry runs discover more, and a checksum of what
+   * they do. Absent where nothing was planned: a drill.
+   */
+  plan?: { variants: number; sha256: string };
   summary: Summary;
   variants: VariantResult[];
   /** The ids of the variants that the run's early end left out, as far as they were known. */

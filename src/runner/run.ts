@@ -89,7 +89,9 @@ export async function run(given: RunOptions): Promise<RunResult> {
     ...(known.text === undefined ? {} : { sha256: createHash('sha256').update(known.text).digest('hex') }),
   };
   if (known?.text !== undefined) await writeFile(join(out, EXPECTED), known.text);
-  const { jobs, unfit } = shared(plan(options.variants, options.repeat), options.skipped ?? [], selection.shard);
+  const skips = options.skipped ?? [];
+  const planned = plan(options.variants, options.repeat);
+  const { jobs, unfit } = shared(planned, skips, selection.shard);
   // Every place in the results that is known of, by the name of its timeline, and the results that are there.
   const places = new Map<string, { place: number; id: string }>();
   const results = new Map<string, VariantResult>();
@@ -188,6 +190,10 @@ export async function run(given: RunOptions): Promise<RunResult> {
     hosts: [machine],
     ...(expectations && { expectations }),
     selection,
+    plan: {
+      variants: planned.length + skips.length,
+      sha256: checksum([...options.variants, ...skips.map(({ variant }) => variant)]),
+    },
     summary,
     variants,
     notRun,
@@ -258,6 +264,12 @@ function plan(variants: readonly Variant[], repeat: number): PlannedJob[] {
   })
     .flat()
     .map((job, place) => ({ ...job, place }));
+}
+
+/** Two catalogues, or two editions of a case, that would not run the same have different ones. */
+function checksum(variants: readonly Variant[]): string {
+  const text = JSON.stringify(variants, (_, value) => (typeof value === 'bigint' ? `${value}` : value));
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** Of a whole run the part that is to be run here. What cannot be run costs nothing, and has its place behind the rest. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compareRuns, type RunResult, type VariantResult } from '../../src/runner/index.js';
@@ -47,6 +47,37 @@ describe('run --shard and merge', () => {
     w.err = '';
     expect(await w.run('merge', ...parts, '--out', 'merged')).toBe(2);
     expect(w.err).toMatch(/: ENOENT.* \(timelines lie beside results\.json/);
+  });
+
+  it('refuses shards of other cases, though they are called the same', async () => {
+    const w = world();
+    for (const [index, packets] of [
+      [1, 8],
+      [2, 16],
+    ]) {
+      mkdirSync(join(w.cwd, `cases-${index}`));
+      writeFileSync(
+        join(w.cwd, `cases-${index}`, 'ours.yaml'),
+        `id: ours.traffic
+title: Ours
+level: must
+why: ours
+references: [contract:R1]
+roles: [server]
+matrix: { driver: [linux, none] }
+driver: $driver
+steps:
+  - peer: connect
+  - await: ready
+  - traffic: ${packets}
+`,
+      );
+      const args = ['--cases', `cases-${index}`, '--shard', `${index}/2`, '--out', `part-${index}`, '--quiet'];
+      expect(await w.run('run', 'ours.traffic', ...args)).toBe(0);
+    }
+    w.err = '';
+    expect(await w.run('merge', newest(w, 'part-1'), newest(w, 'part-2'))).toBe(2);
+    expect(w.err).toContain('differ: cases (shards of one run have the same options, cases, QEMU and tester)');
   });
 
   it('runs nothing where there are more parts than variants', async () => {

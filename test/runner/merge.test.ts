@@ -67,6 +67,23 @@ describe('mergeRuns', () => {
       [shard(1, 2, []), shard(2, 2, [], { expectations: { file: '/x/mine.yaml' } })],
       /differ: expectation file/,
     ],
+    [
+      'other cases',
+      [
+        shard(1, 2, [], { plan: { variants: 2, sha256: 'ab'.repeat(32) } }),
+        shard(2, 2, [], { plan: { variants: 2, sha256: 'cd'.repeat(32) } }),
+      ],
+      /differ: cases/,
+    ],
+    ['a variant in two shards', [shard(1, 2, [at(0), at(1)]), shard(2, 2, [at(1)])], /v1 is in two shards/],
+    [
+      'a variant in no shard',
+      [
+        shard(1, 2, [at(0), at(0.5)], { plan: { variants: 4, sha256: 'ab'.repeat(32) } }),
+        shard(2, 2, [at(2)], { plan: { variants: 4, sha256: 'ab'.repeat(32) }, notRun: ['v1'] }),
+      ],
+      /1 of 4 variants are in no shard/,
+    ],
   ])('refuses %s', (_, runs, message) => {
     expect(() => mergeRuns(runs)).toThrow(message);
   });
