@@ -1,12 +1,15 @@
 // Ratios, not times: what the tester adds to the QEMU that it tests. See docs/bench.md for what they mean.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { builtinCases, expand, loadCatalogue, missing, vocabulary } from '../dist/cases/index.js';
 import { registry } from '../dist/contract/index.js';
 import { DEFAULT_PROFILE, Peer, profiles } from '../dist/peer/index.js';
-import { commandLine, findQemu, haltBios, launch, probe, Workspace } from '../dist/qemu/index.js';
+import { commandLine, findQemu, haltBios, identify, launch, probe, Workspace } from '../dist/qemu/index.js';
 import { FileReporter, HtmlReporter } from '../dist/report/index.js';
 import { defaultJobs, pool, run, summarise } from '../dist/runner/index.js';
 import { Recorder } from '../dist/timeline/index.js';
@@ -17,6 +20,8 @@ const REPORTED = 5000;
 const JOBS = Number(process.argv[2] ?? 4);
 
 const facts = await probe(await findQemu(process.env.VHOST_RECONNECT_QEMU));
+// Once a run, whatever runs: it would be most of what so short a run as a round here costs beside its variants.
+const identity = await identify(facts.binary);
 const cases = (await loadCatalogue([builtinCases], vocabulary)).flatMap((definition) =>
   expand(definition, { roles: ['server'], machines: ['q35'] }),
 );
@@ -104,6 +109,7 @@ async function variantRate(out, variants) {
   const result = await run({
     variants,
     facts,
+    identity,
     profile: DEFAULT_PROFILE,
     accel: 'auto',
     jobs: JOBS,
@@ -181,8 +187,40 @@ async function quickSelection(out) {
     jobs,
     perWait: wall / Math.max(...chosen.map(({ minimumMs }) => minimumMs)),
     perCpu: wall / (busy / availableParallelism()),
-    mib: process.resourceUsage().maxRSS / 1024,
   };
+}
+
+/** The most memory that the program ever had while so many of the first suite's variants ran side by side, in MiB. */
+async function peakMemory(out, jobs) {
+  const program = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+  const told =
+    "import { writeSync } from 'node:fs';" +
+    "process.on('exit', () => writeSync(3, String(process.resourceUsage().maxRSS)));";
+  const child = spawn(
+    process.execPath,
+    [
+      ...['--import', `data:text/javascript,${encodeURIComponent(told)}`, program, 'run', ...firstIds],
+      ...['--role', 'server', '--qemu', facts.path, '--jobs', String(jobs), '--repeat', '4', '--quiet', '--out', out],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] },
+  );
+  let text = '';
+  child.stdio[3].on('data', (bytes) => {
+    text += bytes;
+  });
+  await once(child, 'close');
+  return Number(text) / 1024;
+}
+
+/** What a QEMU has of memory of its own at the end of a variant, beside the guest's, in MiB. */
+function qemuMemory(out, results) {
+  const samples = results.flatMap(
+    ({ timeline }) =>
+      readFileSync(join(out, timeline), 'utf8')
+        .match(/"type":"proc\.sample".*"anonymous":\d+/g)
+        ?.slice(-1) ?? [],
+  );
+  return median(samples.map((sample) => Number(/"anonymous":(\d+)/.exec(sample)[1]))) / 2 ** 20;
 }
 
 /** How long the reports of a big run take to write: results of before, so often over, each under a name of its own. */
@@ -240,6 +278,8 @@ try {
     );
   }
   const quick = await quickSelection(out);
+  const alone = await peakMemory(out, 1);
+  const perWorker = ((await peakMemory(out, quick.jobs)) - alone) / (quick.jobs - 1);
   const reports = await reportTimes(out, rounds.at(-1).results);
   const all = rounds.flatMap(({ restart }) => restart);
   const total = median(all.map((restart) => restart.total));
@@ -255,7 +295,11 @@ try {
   console.log(`CPU of the tester / CPU of tester and QEMUs, in those variants: ${cpuShare.toFixed(2)}`);
   console.log(
     `quick selection, ${quick.variants} variants, ${quick.jobs} at a time: wall / longest wait in it ${quick.perWait.toFixed(2)}, ` +
-      `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}; ${quick.mib.toFixed(0)} MiB at most in all of this bench`,
+      `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}`,
+  );
+  console.log(
+    `memory: tester ${alone.toFixed(0)} MiB at most with one variant at a time, ${perWorker.toFixed(1)} MiB more for each ` +
+      `further one of ${quick.jobs} side by side; QEMU ${qemuMemory(out, rounds.at(-1).results).toFixed(0)} MiB each, beside its guest's`,
   );
   console.log(
     `reports of ${REPORTED} variants / one bare life cycle: ` +
@@ -269,7 +313,8 @@ try {
     cpuShare,
     quickPerWait: quick.perWait,
     quickPerCpu: quick.perCpu,
-    mib: quick.mib,
+    mib: alone,
+    mibPerWorker: perWorker,
   });
 } finally {
   await rm(out, { recursive: true, force: true });

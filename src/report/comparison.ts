@@ -33,7 +33,7 @@ export function renderComparison(comparison: Comparison, paint: Paint): string {
   });
   const counts = headings.flatMap(([change]) => {
     const n = differences.filter((one) => one.change === change).length;
-    return n > 0 ? [`${n} ${change}`] : [];
+    return n > 0 ? [`${n} ${change === 'differs' && n > 1 ? 'differ' : change}`] : [];
   });
   return `${[
     ...parts,
