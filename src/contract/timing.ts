@@ -17,14 +17,16 @@ export const START_MS = 5000;
 
 /**
  * What QEMU is to do within a bound takes its main thread some milliseconds. A thread that spins is always short of a CPU on
- * a busy machine, which must not excuse it for ever: what it ran counts so many times.
+ * a busy machine, which must not excuse it for ever: what it ran counts so many times. Not so while the tester itself stood
+ * still, as in a machine that was suspended for minutes: an idle QEMU runs 2 ms in a second.
  */
 const RAN_COUNTS = 4;
 
 /** How long a wait of QEMU's took, less what the machine took (see Timeline.starved). */
 export function spent(t: Timeline, from: Ms, to: Ms): Ms {
   const wait = to - from;
-  return Math.min(wait, Math.max(0, wait - t.starved(from, to), RAN_COUNTS * t.ran(from, to)));
+  const ran = Math.min(RAN_COUNTS * t.ran(from, to), wait - t.unwatched(from, to));
+  return Math.min(wait, Math.max(0, wait - t.starved(from, to), ran));
 }
 
 /** Computes once per timeline: all judges look at the same one. */

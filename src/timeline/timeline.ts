@@ -80,11 +80,21 @@ export class Timeline {
    * between two samples it is never more than the time that passed.
    */
   starved(from: Ms, to: Ms): Ms {
+    return this.#grown(from, to, ({ lag, delay }) => lag + delay);
+  }
+
+  /** Of that the time in which the tester's event loop was late: nobody looked at QEMU. */
+  unwatched(from: Ms, to: Ms): Ms {
+    return this.#grown(from, to, ({ lag }) => lag);
+  }
+
+  /** How much a count of the samples grew around a stretch of time: in each interval by no more than the interval is long. */
+  #grown(from: Ms, to: Ms, count: (pace: Pick<EventOf<'pace'>, 'lag' | 'delay'>) => Ms): Ms {
     const list = this.all('pace');
     let sum = 0;
     for (let i = firstIndex(list, (e) => e.t > from); i < list.length; i++) {
       const [before, now] = [list[i - 1] ?? { t: 0, lag: 0, delay: 0 }, list[i]!];
-      sum += Math.min(now.t - before.t, now.lag + now.delay - before.lag - before.delay);
+      sum += Math.min(now.t - before.t, count(now) - count(before));
       if (now.t >= to) break;
     }
     return sum;

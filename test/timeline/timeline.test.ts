@@ -74,6 +74,12 @@ describe('starved', () => {
   test('is nothing without samples', () => {
     expect(timeline([0, kick(0)]).starved(0, 100)).toBe(0);
   });
+
+  test('has a part in which the tester was late', () => {
+    expect(t.unwatched(0, 400)).toBe(30);
+    expect(t.unwatched(150, 250)).toBe(20);
+    expect(t.unwatched(310, 400)).toBe(0);
+  });
 });
 
 test('ran is what the samples within show', () => {
