@@ -11,11 +11,11 @@ import { horizon } from './timing.js';
 /** From the guest's notification to the peer's eventfd, and from the peer's call to the guest's interrupt. */
 const NOTIFY_MS = 1000;
 
-/** SET_VRING_KICK and SET_VRING_CALL without a descriptor. */
+const descriptors: ReadonlySet<string> = new Set(['SET_VRING_KICK', 'SET_VRING_CALL', 'SET_VRING_ERR']);
+
+/** SET_VRING_KICK, SET_VRING_CALL and SET_VRING_ERR without a descriptor. */
 function bare(t: Timeline): { messages: number; breaks: Break[] } {
-  const messages = servedSessions(t).flatMap((view) =>
-    view.received.filter(({ name }) => name === 'SET_VRING_KICK' || name === 'SET_VRING_CALL'),
-  );
+  const messages = servedSessions(t).flatMap((view) => view.received.filter(({ name }) => descriptors.has(name)));
   const breaks: Break[] = messages
     .filter((message) => message.fds === 0 || flagIn(message.body, 'noFd'))
     .map((message) => ({
@@ -86,7 +86,7 @@ export const R26: Requirement = {
   id: 'R26',
   title: 'Kicks and calls work on every connection',
   sentence:
-    "SET_VRING_KICK and SET_VRING_CALL carry a file descriptor on every connection; the guest is not told to keep its notifications to itself, they reach the peer, and the peer's calls interrupt the guest.",
+    "SET_VRING_KICK, SET_VRING_CALL and SET_VRING_ERR carry a file descriptor on every connection; the guest is not told to keep its notifications to itself, they reach the peer, and the peer's calls interrupt the guest.",
   level: 'must',
   label: 'spec',
   sources: ['spec:Ring states', 'qemu:hw/virtio/vhost.c#vhost_virtqueue_start', 'defect:tx-kick-suppressed-by-qemu'],

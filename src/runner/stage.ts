@@ -173,6 +173,7 @@ export class VariantStage implements Stage {
       queuePairs: variant.queuePairs,
       ...(variant.ring === 'packed' ? { ring: variant.ring } : {}),
       memory: variant.memory,
+      ...(variant.mtu === undefined ? {} : { mtu: variant.mtu }),
       reconnectMs: variant.role === 'client' ? variant.reconnectMs : 0,
       socketPath: this.#socketPath,
       ...(variant.chardev ? { chardev: { options: { ...variant.chardev }, known: judged(facts) } } : {}),

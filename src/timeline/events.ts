@@ -36,6 +36,8 @@ export interface RunBegin {
   ring?: 'packed';
   /** Guest RAM in bytes. */
   memory: number;
+  /** MTU of the network device (host_mtu), where it has one. */
+  mtu?: number;
   /** The configured reconnect interval; 0 = never. Only a `client` has one. */
   reconnectMs: Ms;
   socketPath: string;

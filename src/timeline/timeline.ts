@@ -88,6 +88,11 @@ export class Timeline {
     return this.#grown(from, to, ({ lag }) => lag);
   }
 
+  /** The other part: QEMU's main thread waited for a CPU. */
+  queued(from: Ms, to: Ms): Ms {
+    return this.#grown(from, to, ({ delay }) => delay);
+  }
+
   /** How much a count of the samples grew around a stretch of time: in each interval by no more than the interval is long. */
   #grown(from: Ms, to: Ms, count: (pace: Pick<EventOf<'pace'>, 'lag' | 'delay'>) => Ms): Ms {
     const list = this.all('pace');
