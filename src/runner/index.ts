@@ -3,6 +3,7 @@ export {
   type Comparison,
   compareRuns,
   type Difference,
+  repetitionsApart,
   type Slower,
   type State,
 } from './compare.js';

@@ -150,6 +150,16 @@ describe('judge', () => {
     expect(w.out).toContain(`FIXED: failed before, passes now (1)\n  ${quiet}\n      before: crash of R1`);
   });
 
+  it('compares repetitions each with itself, though they came to different things', async () => {
+    const w = world();
+    const twice = altered(w, (result) => {
+      const [first] = result.variants;
+      result.variants.push({ ...first!, verdict: 'inconclusive', reason: 'the tester was busy', place: 9 });
+    });
+    expect(await w.run('judge', twice)).toBe(1);
+    expect(w.out).toContain(`~2\n      before: inconclusive\n      now:    pass\n\n1 unclear, 2 variants unchanged`);
+  });
+
   it('refuses a run whose timelines are gone', async () => {
     const w = world();
     const copy = altered(w, () => {});
