@@ -29,11 +29,21 @@ async function again(
   const { kind: _kind, reason: _reason, expectation: _expectation, ...rest } = old;
   if (timeline.context.variant !== old.variant)
     throw new StoredRunError(`${old.variant}: ${old.timeline} is of ${timeline.context.variant}`, TIMELINE_HINT);
-  const assessed = assess(timeline, level);
+  const assessed = understood(old, () => assess(timeline, level));
   return {
     ...rest,
     ...assessed,
     durationMs: timeline.end,
     excerpt: excerpt(timeline, assessed.requirements, assessed, level),
   };
+}
+
+/** What is a timeline by its form can still have events that no recorder of this tester writes. */
+function understood<T>({ variant, timeline }: VariantResult, judge: () => T): T {
+  try {
+    return judge();
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new StoredRunError(`${variant}: ${timeline} cannot be judged: ${why}`, 'was it changed?', { cause });
+  }
 }
