@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { paint, renderComparison, wantsColour } from '../report/index.js';
-import { compareRuns, readRun, rejudge } from '../runner/index.js';
+import { compareRuns, type RunResult, readRun, rejudge, repetitionsApart } from '../runner/index.js';
 import { type Context, EXIT } from './io.js';
 
 const build = (argv: Argv) =>
@@ -19,7 +19,8 @@ export function judgeCommand({ io, exit }: Context): CommandModule<object, Judge
     builder: build,
     handler: async (argv) => {
       const run = await readRun(resolve(io.cwd, argv.run));
-      const comparison = compareRuns(run.result, await rejudge(run), run.result.selection.level);
+      const [before, now] = [run.result, await rejudge(run)].map(repetitionsApart) as [RunResult, RunResult];
+      const comparison = compareRuns(before, now, run.result.selection.level);
       io.stdout.write(
         renderComparison({ ...comparison, slower: [], faster: [] }, paint(wantsColour(io.stdout, io.env))),
       );

@@ -56,6 +56,7 @@ async function timeline(run: StoredRun, argv: ShowArguments): Promise<string[]> 
   const result = pick(run.result.variants, argv.variant!);
   const { events } = await timelineOf(run, result);
   const evidence = evidenceOf(result, argv.requirement);
+  checkFilters(events, argv);
   const shown = events.filter((event) => wanted(event, argv, evidence));
   if (argv.json) return shown.map((event) => JSON.stringify(event));
   const marked = new Set(
@@ -105,13 +106,34 @@ function evidenceOf(result: VariantResult, id: string | undefined): ReadonlySet<
   return new Set(found.judgement.events);
 }
 
+const isOf = ({ type }: Event, wish: string) =>
+  type === wish || type.startsWith(`${wish}.`) || type.startsWith(`${wish}-`);
+
+/** @throws UsageError for what picks nothing of a timeline, as a slip of the pen would */
+function checkFilters(events: readonly Event[], { only, session }: ShowArguments): void {
+  const types = [...new Set(events.map(({ type }) => type))].sort();
+  for (const wish of only ?? [])
+    if (!events.some((event) => isOf(event, wish))) {
+      const near = nearest(wish, [...new Set(types.flatMap((type) => [type, type.split('.')[0]!]))]);
+      throw new UsageError(
+        'ERR_UNKNOWN_NAME',
+        `no event of the timeline is of type ${wish}`,
+        near.length > 0 ? `did you mean ${near.join(' or ')}?` : `it has ${types.join(' ')}`,
+      );
+    }
+  const sessions = new Set(events.flatMap((event) => ('session' in event ? [event.session] : [])));
+  if (session !== undefined && !sessions.has(session))
+    throw new UsageError(
+      'ERR_UNKNOWN_NAME',
+      `the timeline has no session ${session}`,
+      sessions.size > 0 ? `it has ${[...sessions].join(', ')}` : 'it has none',
+    );
+}
+
 function wanted(event: Event, { only, session }: ShowArguments, evidence: ReadonlySet<number> | undefined): boolean {
   const types = only ?? [];
   return (
-    (types.length === 0 ||
-      types.some(
-        (type) => event.type === type || event.type.startsWith(`${type}.`) || event.type.startsWith(`${type}-`),
-      )) &&
+    (types.length === 0 || types.some((type) => isOf(event, type))) &&
     (session === undefined || ('session' in event && event.session === session)) &&
     (evidence === undefined || evidence.has(event.seq))
   );

@@ -3,12 +3,27 @@ import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { isDeepStrictEqual } from 'node:util';
 import * as zlib from 'node:zlib';
 import { create, extract } from 'tar';
 import type { Requirement } from '../contract/index.js';
-import { compareRuns, RESULTS, readRun, rejudge, type StoredRun } from '../runner/index.js';
+import {
+  EXPECTED,
+  exitCode,
+  RESULTS,
+  readRun,
+  rejudge,
+  type StoredRun,
+  StoredRunError,
+  summarise,
+  type VariantResult,
+} from '../runner/index.js';
+import { reportsOf } from './files.js';
 import { count } from './format.js';
+import { renderDocument } from './html/document.js';
+import { PAGE } from './html.js';
 import { renderSheet } from './sheet.js';
 
 /** Sums of all other files, as sha256sum writes and checks them. */
@@ -18,6 +33,9 @@ export const SHEET = 'SUMMARY.txt';
 
 /** What a file name says of how a bundle is packed. */
 const endings = { '.tgz': 'gzip', '.tar.gz': 'gzip', '.tar.zst': 'zstd' } as const;
+
+/** So many bytes of a bundle's files to one of its own at most: what was recorded of QEMUs comes to a tenth of that. */
+const MAX_RATIO = 100;
 
 /** A bundle that cannot be written, or is none: why, and what helps. */
 export class BundleError extends Error {
@@ -97,8 +115,9 @@ export interface BundleCheck {
 }
 
 /**
- * Checks a bundle: every file has its sum and none is beside them; the timelines, judged again, give the verdicts in it; the
- * sheet is what the results say. The last two need the tester's version that made it; another one gives a note.
+ * Checks a bundle: every file has its sum and none is beside them; the timelines, judged again, give the verdicts in it, and
+ * these its summary; sheet and reports are what the results say. All but the sums need the tester's version that made it;
+ * another one gives a note.
  * @param version of this tester
  * @throws BundleError when it is no bundle
  */
@@ -137,37 +156,85 @@ export async function checkBundle(
     const notes: string[] = [];
     if (run.result.tester.version !== version)
       notes.push(
-        `verdicts and sheet were not checked: they are of tester ${run.result.tester.version}, this is ${version}`,
+        `verdicts, sheet and reports were not checked: they are of tester ${run.result.tester.version}, this is ${version}`,
       );
-    else if (faults.length === 0) faults.push(...(await contradictions(run, root, contract)));
+    else if (faults.length === 0) faults.push(...(await contradictions(run, contract)));
     return { run: run.result, files: found.size, faults, notes };
   } finally {
-    await rm(staging, { recursive: true, force: true });
+    // What could not be unpacked may still be writing files that it had begun.
+    await rm(staging, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
-async function contradictions(run: StoredRun, root: string, contract: readonly Requirement[]): Promise<string[]> {
-  const { differences } = compareRuns(run.result, await rejudge(run), run.result.selection.level);
-  const sheet = await readFile(join(root, SHEET), 'utf8');
+async function contradictions(run: StoredRun, contract: readonly Requirement[]): Promise<string[]> {
+  const { dir, result } = run;
+  const fresh = await rejudge(run).catch((error: unknown) => {
+    if (error instanceof StoredRunError) return error.message.replaceAll(`${dir}/`, '');
+    throw error;
+  });
+  if (typeof fresh === 'string') return [fresh];
+  const wrong = result.variants.filter((variant, i) => !isDeepStrictEqual(said(variant), said(fresh.variants[i]!)));
+  const sum = { summary: summarise(result.variants), notRun: result.notRun, interrupted: result.interrupted };
+  const [first, ...more] = wrong.map(({ variant }) => variant);
   return [
-    ...(differences.length > 0
-      ? [`${count(differences.length, 'verdict')} not what the timelines give: ${differences[0]!.variant} and so on`]
-      : []),
-    ...(sheet === renderSheet(run.result, contract) ? [] : [`${SHEET} is not what ${RESULTS} gives`]),
+    ...(first === undefined
+      ? []
+      : [
+          `${count(wrong.length, 'verdict')} not what the timelines give: ${first}${more.length > 0 ? ' and so on' : ''}`,
+        ]),
+    ...(isDeepStrictEqual(result.summary, sum.summary) && result.exitCode === exitCode(sum)
+      ? []
+      : [`summary and exit code in ${RESULTS} are not what its verdicts give`]),
+    ...(await changedExpectations(run)),
+    ...(await changedReports(run, contract)),
   ];
+}
+
+/** What a result says that its timeline alone decides, as JSON has it. */
+function said({ verdict, kind, reason, requirements, outages, stalls, durationMs, excerpt }: VariantResult): unknown {
+  return JSON.parse(JSON.stringify({ verdict, kind, reason, requirements, outages, stalls, durationMs, excerpt }));
+}
+
+async function changedExpectations({ dir, result }: StoredRun): Promise<string[]> {
+  const sha256 = result.expectations?.sha256;
+  if (sha256 === undefined) return [];
+  const [sum] = (await sumsOf(dir, [EXPECTED]).catch(() => new Map<string, string>())).values();
+  return sum === sha256 ? [] : [`${EXPECTED} is not what the run was judged by`];
+}
+
+/** Sheet and reports that are there, but not what the results give. Who runs variants by the library may have others. */
+async function changedReports({ dir, result }: StoredRun, contract: readonly Requirement[]): Promise<string[]> {
+  const rendered = {
+    [SHEET]: renderSheet(result, contract),
+    ...reportsOf(result, contract),
+    [PAGE]: await text(renderDocument(result, dir, contract)),
+  };
+  const faults: string[] = [];
+  for (const [name, wanted] of Object.entries(rendered)) {
+    const stored = await readFile(join(dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    if (stored !== wanted && (stored !== undefined || name === SHEET))
+      faults.push(`${name} is not what ${RESULTS} gives`);
+  }
+  return faults;
 }
 
 async function unpack(file: string, into: string): Promise<void> {
   packingOf(file);
   let refused: string | undefined;
   try {
-    // Only plain files: links could lead out of the folder.
+    const paths = new Set<string>();
     const filter = (path: string, entry: object) => {
       const kind = 'type' in entry ? entry.type : undefined;
+      // Links could lead out of the folder.
       if (kind !== 'File' && kind !== 'OldFile' && kind !== 'Directory') refused ??= `${path} is no plain file`;
+      // Who unpacks it with another program could see the other one.
+      if (kind !== 'Directory' && paths.has(path)) refused ??= `${path} is in it twice`;
+      paths.add(path);
       return refused === undefined;
     };
-    await extract({ file, cwd: into, strict: true, filter });
+    await extract({ file, cwd: into, strict: true, filter, maxDecompressionRatio: MAX_RATIO });
   } catch (cause) {
     throw notABundle(file, (cause as Error).message, cause);
   }

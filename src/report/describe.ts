@@ -23,7 +23,19 @@ const baseText = (layout: 'packed' | undefined, base: number) =>
  * The words are those of docs/architecture.md.
  */
 export function describeEvent(event: Event): string {
-  return printable(text(event)).replaceAll('\n', '\\n');
+  return printable(known(event)).replaceAll('\n', '\\n');
+}
+
+/** A stored timeline can have events that this tester does not know, or not so: they are shown as they are. */
+function known(event: Event): string {
+  try {
+    const words: string | undefined = text(event);
+    if (words !== undefined) return words;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+  const { seq: _seq, t: _t, type, ...rest } = event;
+  return `${type} ${JSON.stringify(rest)}`;
 }
 
 function text(event: Event): string {

@@ -12,6 +12,15 @@ async function writeWhole(file: string, text: string): Promise<void> {
   await rename(`${file}.part`, file);
 }
 
+/** The reports for programs, by file name. They say nothing that the result does not. */
+export function reportsOf(result: RunResult, contract: readonly Requirement[]): Record<string, string> {
+  return {
+    'junit.xml': renderJunit(result, contract),
+    'report.tap': renderTap(result),
+    'ctrf.json': renderCtrf(result, contract),
+  };
+}
+
 /**
  * Writes the files for programs: `results.json` (the whole RunResult), `junit.xml`, `report.tap` (TAP 14) and `ctrf.json`.
  */
@@ -21,9 +30,7 @@ export class FileReporter implements Reporter {
   async onEnd(result: RunResult, out: string): Promise<void> {
     const files = {
       [RESULTS]: `${JSON.stringify(result, null, 2)}\n`,
-      'junit.xml': renderJunit(result, this.contract),
-      'report.tap': renderTap(result),
-      'ctrf.json': renderCtrf(result, this.contract),
+      ...reportsOf(result, this.contract),
     };
     for (const [name, text] of Object.entries(files)) await writeWhole(join(out, name), text);
   }

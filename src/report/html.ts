@@ -6,12 +6,15 @@ import type { Requirement } from '../contract/index.js';
 import type { Reporter, RunResult } from '../runner/index.js';
 import { renderDocument } from './html/document.js';
 
+/** The page for people. */
+export const PAGE = 'report.html';
+
 /** Writes `report.html`, for people: one file that needs no other and no network. docs/report.md shows it. */
 export class HtmlReporter implements Reporter {
   constructor(private readonly contract: readonly Requirement[]) {}
 
   async onEnd(result: RunResult, out: string): Promise<void> {
-    const file = join(out, 'report.html');
+    const file = join(out, PAGE);
     await pipeline(renderDocument(result, out, this.contract), createWriteStream(`${file}.part`));
     await rename(`${file}.part`, file);
   }

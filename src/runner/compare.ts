@@ -79,6 +79,17 @@ export function compareRuns(before: RunResult, after: RunResult, level: Contract
   };
 }
 
+/** A run whose repetitions have names of their own, as in its report: so each is compared with itself. */
+export function repetitionsApart(result: RunResult): RunResult {
+  const seen = new Map<string, number>();
+  const variants = result.variants.map((one) => {
+    const nth = (seen.get(one.variant) ?? 0) + 1;
+    seen.set(one.variant, nth);
+    return nth === 1 ? one : { ...one, variant: `${one.variant}~${nth}` };
+  });
+  return { ...result, variants };
+}
+
 /** Repetitions of a variant have the same name. */
 function byVariant(results: readonly VariantResult[]): Map<string, VariantResult[]> {
   const map = new Map<string, VariantResult[]>();

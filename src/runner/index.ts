@@ -3,6 +3,7 @@ export {
   type Comparison,
   compareRuns,
   type Difference,
+  repetitionsApart,
   type Slower,
   type State,
 } from './compare.js';
@@ -16,6 +17,6 @@ export * from './result.js';
 export { resultsSchema, runResult } from './result-schema.js';
 export { defaultJobs, exitCode, fileName, isExpected, RunOptionError, type RunOptions, run, summarise } from './run.js';
 export { DURATIONS, type Durations, recordedDurations, type Shard, shardOf } from './shard.js';
-export { RESULTS, readRun, type StoredRun, StoredRunError, timelineOf } from './stored-run.js';
+export { EXPECTED, RESULTS, readRun, type StoredRun, StoredRunError, timelineOf } from './stored-run.js';
 export { type UpdatedFile, updateExpectations } from './update-expected.js';
 export { assess, breaks, excerpt } from './verdict.js';

@@ -302,12 +302,16 @@ function soonest({ variant: a }: PlannedJob, { variant: b }: PlannedJob): number
   return Number(b.discovery !== undefined) - Number(a.discovery !== undefined) || b.minimumMs - a.minimumMs;
 }
 
-/** A variant's id as a file name that every file system and CI artefact store takes: `a.b[c=1,d=2]` -> `a.b--c-1--d-2`. */
+/**
+ * A variant's id as a file name that every file system and CI artefact store takes: `a.b[c=1,d=2]` -> `a.b--c-1--d-2`.
+ * Values that differ in what no such name can have are told apart by a checksum: `a.b[c=1:2]` -> `a.b--c-1-2.` and 8 digits.
+ */
 export function fileName(id: string): string {
-  return id
+  const name = id
     .replace(/\]$/, '')
     .replace(/[[,]/g, '--')
     .replace(/[^\w.-]/g, '-');
+  return /[^\w.,=[\]-]/.test(id) ? `${name}.${createHash('sha256').update(id).digest('hex').slice(0, 8)}` : name;
 }
 
 /** Counts of results. */

@@ -106,6 +106,63 @@ describe('verify', () => {
     expect(w.out).toMatch(/FAULT {2}SUMMARY\.txt is not what results\.json gives/);
   });
 
+  it.each<[string, (dir: string, timeline: string) => void, RegExp[]]>([
+    [
+      'a verdict that its own requirements do not give',
+      (dir) => {
+        const path = join(dir, 'results.json');
+        writeFileSync(
+          path,
+          readFileSync(path, 'utf8').replace('"verdict": "pass"', '"verdict": "fail", "kind": "hang"'),
+        );
+      },
+      [/FAULT {2}1 verdict not what the timelines give: quit\.connected.*driver=none\]\n/, /summary and exit code in/],
+    ],
+    [
+      'another exit code',
+      (dir) => {
+        const path = join(dir, 'results.json');
+        writeFileSync(path, readFileSync(path, 'utf8').replace('"exitCode": 0', '"exitCode": 1'));
+      },
+      [/FAULT {2}summary and exit code in results\.json are not what its verdicts give/],
+    ],
+    [
+      'an event that was taken out',
+      (_, timeline) => writeFileSync(timeline, readFileSync(timeline, 'utf8').replace(/\n.*/, '')),
+      [/FAULT {2}quit\.connected[^\n]*: timelines\/quit\S*:2: expected event number 1\n/],
+    ],
+    [
+      'the timeline of another variant',
+      (_, timeline) => writeFileSync(timeline, readFileSync(timeline, 'utf8').replaceAll(variant, 'quit.other')),
+      [/FAULT {2}quit\.connected.* is of quit\.other\n/],
+    ],
+    [
+      'reports of other results',
+      (dir) => {
+        for (const name of ['junit.xml', 'report.tap', 'ctrf.json', 'report.html'])
+          writeFileSync(
+            join(dir, name),
+            readFileSync(join(dir, name), 'utf8').replaceAll('quit.connected', 'quit.more'),
+          );
+      },
+      ['junit.xml', 'report.tap', 'ctrf.json', 'report.html'].map((name) => new RegExp(`FAULT  ${name} is not what`)),
+    ],
+    [
+      'another expectation file',
+      (dir) => writeFileSync(join(dir, 'expected.yaml'), ''),
+      [/FAULT {2}expected\.yaml is not what the run was judged by/],
+    ],
+  ])('finds %s, though the sums fit', async (_, change, faults) => {
+    const w = world();
+    const file = tampered(w, (dir) => {
+      change(dir, join(dir, 'timelines', readdirSync(join(dir, 'timelines'))[0]!));
+      resum(dir);
+    });
+    expect(await w.run('verify', file)).toBe(1);
+    for (const fault of faults) expect(w.out).toMatch(fault);
+    expect(w.out).not.toContain('vhost-reconnect-verify-');
+  });
+
   it('says what it could not check of another version of the tester', async () => {
     const w = world();
     const file = tampered(w, (dir) => {
@@ -115,7 +172,7 @@ describe('verify', () => {
       resum(dir);
     });
     expect(await w.run('verify', file)).toBe(0);
-    expect(w.out).toMatch(/NOTE {2}verdicts and sheet were not checked: they are of tester 9\.9\.9/);
+    expect(w.out).toMatch(/NOTE {2}verdicts, sheet and reports were not checked: they are of tester 9\.9\.9/);
   });
 
   it.each<[string, (w: World) => string, RegExp]>([
@@ -128,6 +185,44 @@ describe('verify', () => {
         return join(w.cwd, 'no.tgz');
       },
       /is not a bundle of this tester, or damaged/,
+    ],
+    [
+      'that was cut short',
+      (w) => {
+        writeFileSync(join(w.cwd, 'short.tgz'), readFileSync(bundle).subarray(0, 20_000));
+        return join(w.cwd, 'short.tgz');
+      },
+      /is not a bundle of this tester, or damaged: /,
+    ],
+    [
+      'that is far more than it seems',
+      (w) => tampered(w, (dir) => writeFileSync(join(dir, 'zeros'), Buffer.alloc(50_000_000))),
+      /max decompression ratio exceeded/,
+    ],
+    [
+      'with two files of one name',
+      (w) => {
+        const file = join(w.cwd, 'twice.tar');
+        const dir = join(w.cwd, 'x');
+        mkdirSync(dir);
+        execFileSync('tar', ['xzf', bundle, '-C', dir]);
+        const [name] = readdirSync(dir);
+        execFileSync('tar', ['cf', file, '-C', dir, name!]);
+        execFileSync('tar', ['rf', file, '-C', dir, `${name}/results.json`]);
+        execFileSync('gzip', ['-S', '.gz', file]);
+        return `${file}.gz`;
+      },
+      /results\.json is in it twice/,
+    ],
+    [
+      'that leads out of its folder',
+      (w) => {
+        const file = join(w.cwd, 'out.tgz');
+        writeFileSync(join(w.cwd, 'evil'), '');
+        execFileSync('tar', ['czf', file, '-C', w.cwd, '--transform', 's,^,../../,', '-P', 'evil']);
+        return file;
+      },
+      /path contains '\.\.'/,
     ],
     ['without sums', (w) => tampered(w, (dir) => rmSync(join(dir, 'SHA256SUMS'))), /it has no SHA256SUMS/],
     [

@@ -72,6 +72,36 @@ describe('show', () => {
     expect(opened.every(({ type }) => type === 'session.open')).toBe(true);
   });
 
+  it.each([
+    [['--only', 'sesion'], /no event of the timeline is of type sesion \(did you mean session\?\)/],
+    [['--session', '99'], /the timeline has no session 99 \(it has 1, 2/],
+    [['--session', 'two'], /the timeline has no session NaN/],
+  ])('refuses a filter that nothing of the timeline can pass: %s', async (args, message) => {
+    const w = world();
+    expect(await w.run('show', dir, 'leave.many', ...args)).toBe(2);
+    expect(w.err).toMatch(message);
+  });
+
+  it('shows an event that it does not know, or not so, as it is', async () => {
+    const w = world();
+    const copy = altered(w, () => {});
+    const file = join(
+      copy,
+      'timelines',
+      readdirSync(join(copy, 'timelines')).find((name) => name.startsWith('leave'))!,
+    );
+    const lines = readFileSync(file, 'utf8').split('\n');
+    lines[1] = '{"seq":1,"t":1,"type":"of.tomorrow","with":"more"}';
+    lines[2] = '{"seq":2,"t":2,"type":"qemu.spawn"}';
+    const sent = lines.findIndex((line) => line.includes('"packets.sent"'));
+    lines[sent] = `{"seq":${sent},"t":3,"type":"packets.sent"}`;
+    writeFileSync(file, lines.join('\n'));
+    expect(await w.run('show', copy, 'leave.many')).toBe(0);
+    expect(w.out).toContain('of.tomorrow {"with":"more"}\n');
+    expect(await w.run('judge', copy)).toBe(2);
+    expect(w.err).toMatch(/leave\.many.* cannot be judged: .*\(was it changed\?\)/);
+  });
+
   it('shows what a requirement rests on, and what it demands where it is broken', async () => {
     const w = world();
     const copy = altered(w, breakIt('crash'));
@@ -148,6 +178,16 @@ describe('judge', () => {
     const w = world();
     expect(await w.run('judge', altered(w, breakIt('crash')))).toBe(1);
     expect(w.out).toContain(`FIXED: failed before, passes now (1)\n  ${quiet}\n      before: crash of R1`);
+  });
+
+  it('compares repetitions each with itself, though they came to different things', async () => {
+    const w = world();
+    const twice = altered(w, (result) => {
+      const [first] = result.variants;
+      result.variants.push({ ...first!, verdict: 'inconclusive', reason: 'the tester was busy', place: 9 });
+    });
+    expect(await w.run('judge', twice)).toBe(1);
+    expect(w.out).toContain(`~2\n      before: inconclusive\n      now:    pass\n\n1 unclear, 2 variants unchanged`);
   });
 
   it('refuses a run whose timelines are gone', async () => {

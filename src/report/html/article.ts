@@ -123,7 +123,7 @@ ${
 
 function stderr(events: readonly Event[]): Content {
   const lines = events.flatMap((event) =>
-    event.type === 'qemu.stderr' ? [`${clock(event.t).padStart(10)}  ${clip(event.line, MAX_WIDTH)}`] : [],
+    event.type === 'qemu.stderr' ? [`${clock(event.t).padStart(10)}  ${clip(String(event.line), MAX_WIDTH)}`] : [],
   );
   if (lines.length === 0) return undefined;
   const cut = lines.length - MAX_LINES;
