@@ -175,7 +175,9 @@ export const R15: Requirement = {
           events: [seq, ...sure.map((line) => line.seq)],
         });
       const absent = outside({ from, to }, listening(t))[0];
-      const refused = absent?.from === from && overdue(t, from, absent.to, context.reconnectMs) > SAID_MS;
+      // A chardev that goes takes its dials with it.
+      const dialled = !withoutChardev(t).some((gone) => gone.to > from && gone.from < (absent?.to ?? from));
+      const refused = dialled && absent?.from === from && overdue(t, from, absent.to, context.reconnectMs) > SAID_MS;
       if (refused && absent && own.length === 0 && reported > 0)
         breaks.push({
           kind: 'violation',

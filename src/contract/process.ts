@@ -142,6 +142,17 @@ function stalled(t: Timeline): string {
   return `; in session ${longest.session} it waited ${ms(longest.ms)} ${what}${back}`;
 }
 
+/** Events that tell of another run state before anything could have changed it: too short for a heartbeat to see. */
+function blinks(t: Timeline, beforeSeq: number): Break[] {
+  if (joined(t)) return [];
+  const reason = t.first('qmp.command', (command) => changesState(command) || command.execute === 'migrate');
+  const until = Math.min(beforeSeq, reason?.seq ?? Infinity);
+  return t
+    .all('qmp.event')
+    .filter(({ event, seq }) => (event === 'STOP' || event === 'RESUME') && seq < until)
+    .map(({ event, seq }) => ({ kind: 'violation', seen: `QEMU told ${event} without a command`, events: [seq] }));
+}
+
 export const R3: Requirement = {
   id: 'R3',
   title: 'The machine keeps running',
@@ -177,6 +188,7 @@ export const R3: Requirement = {
       }
       since = beat;
     }
+    breaks.push(...blinks(t, quit));
     return judged(
       breaks,
       hold(`${since.status} throughout ${counted(all.length, 'heartbeat')}`, [first.seq, all.at(-1)!.seq]),

@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 import { client, PID, SOCKET, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import { command, deleted } from './removal-story.js';
 
 const good = client();
 const loss = good.find('session.close');
@@ -24,6 +25,17 @@ describe('R15 dials that fail are reported once an outage', () => {
       'violation',
       /no report in 2[89]\d\d ms .* after session 2/,
     ));
+  it('asks for none of a chardev that was removed', () => {
+    const [removed, added] = [losses[1]! + 300, losses[1]! + 2500];
+    const gone = outages.plus(
+      report(losses[0]! + 1001),
+      ...command(removed, 1, 'netdev_del', 'n0'),
+      ...deleted(removed + 0.5),
+      ...command(added, 2, 'chardev-add', 'c0'),
+      ...command(added + 2, 3, 'netdev_add', 'n0', { takes: 300 }),
+    );
+    expectHold('R15', gone);
+  });
   it('takes a line that is read late for one of the outage before', () => {
     const late = client({ away: [2900, 200] });
     const second = late.find('session.close', ({ by }) => by === 'peer', 1).t;

@@ -236,6 +236,20 @@ describe('R3 the machine keeps running', () => {
   it('breaks when it changes without a command', () =>
     expectBreak('R3', later('paused'), 'violation', /from running to paused without a command/));
 
+  it('breaks when the machine stops for a moment that no heartbeat meets', () => {
+    const blinks = good.plus(
+      { type: 'qmp.event', t: loss.t + 500, event: 'STOP', data: {} },
+      { type: 'qmp.event', t: loss.t + 501, event: 'RESUME', data: {} },
+    );
+    expectBreak('R3', blinks, 'violation', /^QEMU told STOP without a command \(and 1 more\)/);
+    const told = blinks.plus({ type: 'qmp.command', t: loss.t + 400, id: 7, execute: 'stop' });
+    expectHold('R3', told);
+    expectHold(
+      'R3',
+      blinks.with('run.begin', () => true, { joined: true }),
+    );
+  });
+
   it('asks an operator’s QEMU for states only that no command of others leads to', () => {
     const operators = (status: string) => later(status).with('run.begin', () => true, { joined: true });
     expectHold('R3', operators('paused'));

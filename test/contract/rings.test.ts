@@ -396,7 +396,7 @@ describe('R26 kicks and calls', () => {
   const kick = good.find('driver.kick', () => true, -1);
   const call = good.find('ring.call', ({ session }) => session === 2);
 
-  it('holds', () => expectHold('R26', good, /24 descriptors, 4 kicks arrived, interrupts in 2 sessions/));
+  it('holds', () => expectHold('R26', good, /32 descriptors, 4 kicks arrived, interrupts in 2 sessions/));
   it('breaks when the guest is asked not to kick', () => {
     const muted = good.with('ring.start', ({ session, ring }) => session === 2 && ring === 1, { usedFlags: 1 });
     expectBreak('R26', muted, 'violation', /session 2: ring 1 starts with NO_NOTIFY in its used ring/);
@@ -414,6 +414,12 @@ describe('R26 kicks and calls', () => {
       good.with('wire.recv', message(2, 'SET_VRING_CALL', 0), { body: { index: 0, noFd: true } }),
       'violation',
       /SET_VRING_CALL of ring 0/,
+    );
+    expectBreak(
+      'R26',
+      good.with('wire.recv', message(2, 'SET_VRING_ERR', 0), { fds: 0 }),
+      'violation',
+      /SET_VRING_ERR of ring 0 came without/,
     );
   });
   it('breaks when a kick is late or lost', () => {
@@ -437,7 +443,7 @@ describe('R26 kicks and calls', () => {
   it('says nothing without any descriptor', () =>
     expectNotApplicable(
       'R26',
-      good.without('wire.recv', ({ name }) => name === 'SET_VRING_KICK' || name === 'SET_VRING_CALL'),
+      good.without('wire.recv', ({ name }) => /^SET_VRING_(KICK|CALL|ERR)$/.test(name)),
     ));
 });
 

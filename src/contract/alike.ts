@@ -1,0 +1,77 @@
+import type { Timeline } from '../timeline/index.js';
+import { bit, protocolFeatures } from '../wire/index.js';
+import { bigIn, toBig } from './body.js';
+import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
+import type { Requirement } from './requirement.js';
+import { replyTo, type SessionView, servedSessions } from './sessions.js';
+
+/** The answers of a session's peer to one question, as it gave them. */
+const answers = (view: SessionView, name: string): bigint[] =>
+  view.replies.flatMap((reply) => (reply.name === name ? (bigIn(reply.body, 'value') ?? []) : []));
+
+/** What one connection acks otherwise than an earlier one did of the same offer. */
+function otherwise(views: readonly SessionView[]): Break[] {
+  const known = new Map<bigint, { value: bigint; seq: number }>();
+  return views.flatMap((view) =>
+    view.received.flatMap((message): Break[] => {
+      if (message.name !== 'SET_PROTOCOL_FEATURES') return [];
+      const question = view.received.findLast(({ name, seq }) => name === 'GET_PROTOCOL_FEATURES' && seq < message.seq);
+      const answer = question && replyTo(view, question);
+      const offer = answer && bigIn(answer.body, 'value');
+      const value = bigIn(message.body, 'value');
+      if (offer === undefined || value === undefined) return [];
+      const before = known.get(offer);
+      known.set(offer, before ?? { value, seq: message.seq });
+      if (before === undefined || before.value === value) return [];
+      const [now, then] = [value, before.value].map((mask) => `0x${mask.toString(16)}`);
+      const seen = `session ${view.session}: SET_PROTOCOL_FEATURES ${now}, of the same offer it was ${then} before`;
+      return [{ kind: 'violation', seen, events: [before.seq, message.seq] }];
+    }),
+  );
+}
+
+/** Connections whose peer may ask QEMU, and was given no channel to do so. */
+function channelless(view: SessionView): Break[] {
+  const { complete } = view.handshake;
+  const ack = view.received.find(({ name }) => name === 'SET_PROTOCOL_FEATURES');
+  const acked = (ack && bigIn(ack.body, 'value')) ?? 0n;
+  if (!complete || (acked & bit(protocolFeatures.VHOST_USER_PROTOCOL_F_BACKEND_REQ)) === 0n) return [];
+  if (view.received.some(({ name }) => name === 'SET_BACKEND_REQ_FD')) return [];
+  const seen = `session ${view.session}: the handshake brought no SET_BACKEND_REQ_FD, whose feature was acked`;
+  return [{ kind: 'violation', seen, events: [ack!.seq, complete.seq] }];
+}
+
+/** Features that a driver was offered and a later one was not, or the other way round, though all peers offered the same. */
+function drifted(t: Timeline, views: readonly SessionView[]): Break[] {
+  if (new Set(views.flatMap((view) => answers(view, 'GET_FEATURES'))).size !== 1) return [];
+  const [first, ...later] = t.all('driver.features');
+  return later.flatMap(({ offered, seq }): Break[] => {
+    if (toBig(offered) === toBig(first!.offered)) return [];
+    const seen = `the guest is offered ${offered}, it was ${first!.offered} before`;
+    return [{ kind: 'violation', seen, events: [first!.seq, seq] }];
+  });
+}
+
+export const R47: Requirement = {
+  id: 'R47',
+  title: 'Every connection is negotiated as the first was',
+  sentence:
+    'Of the same offer QEMU acks the same protocol features on every connection, and gives every peer the channel for requests that it acked; the guest is offered the same, whatever peer was lost.',
+  level: 'must',
+  label: 'contract',
+  sources: [
+    'qemu:hw/virtio/vhost-user.c#vhost_user_backend_init',
+    'qemu:hw/virtio/vhost-user.c#vhost_setup_slave_channel',
+    'qemu:hw/net/virtio-net.c#virtio_net_get_features',
+  ],
+  allowed: 'What differs because the offers differ.',
+  judge(t) {
+    const views = servedSessions(t);
+    const acks = views.flatMap(({ received }) => received.filter(({ name }) => name === 'SET_PROTOCOL_FEATURES'));
+    if (acks.length === 0) return notApplicable('no protocol features were acked');
+    return judged(
+      [...otherwise(views), ...views.flatMap(channelless), ...drifted(t, views)],
+      hold(`${counted(acks.length, 'SET_PROTOCOL_FEATURES', 'SET_PROTOCOL_FEATURES')} alike`, [acks.at(-1)!.seq]),
+    );
+  },
+};
