@@ -281,7 +281,7 @@ try {
   }
   const quick = await quickSelection(out);
   const alone = await peakMemory(out, 1);
-  const perWorker = ((await peakMemory(out, quick.jobs)) - alone) / (quick.jobs - 1);
+  const crowded = await peakMemory(out, quick.jobs);
   const reports = await reportTimes(out, rounds.at(-1).results);
   const all = rounds.flatMap(({ restart }) => restart);
   const total = median(all.map((restart) => restart.total));
@@ -300,8 +300,8 @@ try {
       `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}`,
   );
   console.log(
-    `memory: tester ${alone.toFixed(0)} MiB at most with one variant at a time, ${perWorker.toFixed(1)} MiB more for each ` +
-      `further one of ${quick.jobs} side by side; QEMU ${qemuMemory(out, rounds.at(-1).results).toFixed(0)} MiB each, beside its guest's`,
+    `memory: tester ${alone.toFixed(0)} MiB at most with one variant at a time, ${crowded.toFixed(0)} MiB with ` +
+      `${quick.jobs} side by side; QEMU ${qemuMemory(out, rounds.at(-1).results).toFixed(0)} MiB each, beside its guest's`,
   );
   console.log(
     `reports of ${REPORTED} variants / one bare life cycle: ` +
@@ -316,7 +316,7 @@ try {
     quickPerWait: quick.perWait,
     quickPerCpu: quick.perCpu,
     mibAlone: alone,
-    mibPerWorker: perWorker,
+    mibSideBySide: crowded,
   });
 } finally {
   await rm(out, { recursive: true, force: true });
