@@ -3,7 +3,7 @@ import { bit, protocolFeatures } from '../wire/index.js';
 import { bigIn, toBig } from './body.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { replyTo, type SessionView, servedSessions } from './sessions.js';
+import { ackedProtocol, protocolAck, replyTo, type SessionView, servedSessions } from './sessions.js';
 
 /** The answers of a session's peer to one question, as it gave them. */
 const answers = (view: SessionView, name: string): bigint[] =>
@@ -33,12 +33,11 @@ function otherwise(views: readonly SessionView[]): Break[] {
 /** Connections whose peer may ask QEMU, and was given no channel to do so. */
 function channelless(view: SessionView): Break[] {
   const { complete } = view.handshake;
-  const ack = view.received.find(({ name }) => name === 'SET_PROTOCOL_FEATURES');
-  const acked = (ack && bigIn(ack.body, 'value')) ?? 0n;
-  if (!complete || (acked & bit(protocolFeatures.VHOST_USER_PROTOCOL_F_BACKEND_REQ)) === 0n) return [];
+  if (!complete) return [];
+  if ((ackedProtocol(view, complete.seq) & bit(protocolFeatures.VHOST_USER_PROTOCOL_F_BACKEND_REQ)) === 0n) return [];
   if (view.received.some(({ name }) => name === 'SET_BACKEND_REQ_FD')) return [];
   const seen = `session ${view.session}: the handshake brought no SET_BACKEND_REQ_FD, whose feature was acked`;
-  return [{ kind: 'violation', seen, events: [ack!.seq, complete.seq] }];
+  return [{ kind: 'violation', seen, events: [protocolAck(view, complete.seq)!.seq, complete.seq] }];
 }
 
 /** Features that a driver was offered and a later one was not, or the other way round, though all peers offered the same. */

@@ -1,9 +1,17 @@
-import type { EventOf, Timeline } from '../timeline/index.js';
+import type { Timeline } from '../timeline/index.js';
 import { bit, FLAG_NEED_REPLY, VHOST_USER_PROTOCOL_F_REPLY_ACK } from '../wire/index.js';
-import { bigIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { answered, expectsReply, replyTo, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import {
+  ackedProtocol,
+  answered,
+  expectsReply,
+  replyTo,
+  type SessionView,
+  servedSessions,
+  stuck,
+  unowed,
+} from './sessions.js';
 import { mayRefuse } from './sufficiency.js';
 import { horizon } from './timing.js';
 
@@ -12,8 +20,6 @@ import { horizon } from './timing.js';
  * real QEMUs paused 250-673 ms after the first answer on a busy machine.
  */
 const STEP_MS = 2000;
-
-type Message = EventOf<'wire.recv'>;
 
 /** When QEMU could go on after message number `i`: it was answered, or sent when no answer is due. Undefined while it waits. */
 function free(view: SessionView, i: number): number | undefined {
@@ -136,12 +142,6 @@ export const R21: Requirement = {
   },
 };
 
-/** The acked protocol features in force when a message was sent. */
-function acked(view: SessionView, before: Message): bigint {
-  const set = view.received.findLast((message) => message.name === 'SET_PROTOCOL_FEATURES' && message.seq < before.seq);
-  return (set && bigIn(set.body, 'value')) ?? 0n;
-}
-
 export const R28: Requirement = {
   id: 'R28',
   title: 'Acknowledgements are negotiated and waited for',
@@ -159,7 +159,7 @@ export const R28: Requirement = {
     const breaks: Break[] = asking.flatMap(({ view, message }) => {
       const found: Break[] = [];
       const about = `session ${view.session}: ${message.name} (message ${message.index})`;
-      if ((acked(view, message) & bit(VHOST_USER_PROTOCOL_F_REPLY_ACK)) === 0n)
+      if ((ackedProtocol(view, message.seq) & bit(VHOST_USER_PROTOCOL_F_REPLY_ACK)) === 0n)
         found.push({
           kind: 'violation',
           seen: `${about} has NEED_REPLY, but REPLY_ACK was not acked`,

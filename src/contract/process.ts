@@ -160,7 +160,7 @@ export const R3: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:net/vhost-user.c#chr_closed_bh'],
-  allowed: `query-status stays as it was unless a command changed it (${[...stateCommands].join(', ')}, or one of HMP), or a migration, of which R35 judges it. Of an operator's QEMU, which others command too, only a state that no command leads to counts.`,
+  allowed: `query-status stays as it was, and neither STOP nor RESUME is told, unless a command changed it (${[...stateCommands].join(', ')}, or one of HMP), or a migration, of which R35 judges it. Of an operator's QEMU, which others command too, only a state that no command leads to counts.`,
   judge(t) {
     const quit = t.first('qmp.command', (command) => command.execute === 'quit')?.seq ?? Infinity;
     const all = t.all('qmp.heartbeat').filter((beat) => beat.seq < quit);

@@ -73,6 +73,17 @@ export function ringOf(message: { body: EventOf<'wire.recv'>['body'] }): number 
   return numberIn(message.body, 'index');
 }
 
+/** The SET_PROTOCOL_FEATURES that was in force at an event. */
+export function protocolAck(view: SessionView, beforeSeq: number): EventOf<'wire.recv'> | undefined {
+  return view.received.findLast(({ name, seq }) => name === 'SET_PROTOCOL_FEATURES' && seq < beforeSeq);
+}
+
+/** The protocol features that it acked. */
+export function ackedProtocol(view: SessionView, beforeSeq: number): bigint {
+  const ack = protocolAck(view, beforeSeq);
+  return (ack && bigIn(ack.body, 'value')) ?? 0n;
+}
+
 /** Whether the front-end waits for an answer: the message has a reply of its own, or the NEED_REPLY flag. */
 export function expectsReply({ request, flags }: EventOf<'wire.recv'>): boolean {
   return hasReply(request) || (flags & FLAG_NEED_REPLY) !== 0;

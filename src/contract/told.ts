@@ -5,7 +5,7 @@ import { acceptedIn, periodAt } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning } from './ring-spans.js';
-import { type SessionView, servedSessions, unowed } from './sessions.js';
+import { ackedProtocol, type SessionView, servedSessions, unowed } from './sessions.js';
 import { horizon } from './timing.js';
 
 /** Bit of the device status: the driver is ready (virtio 1.2, 2.1). */
@@ -18,11 +18,8 @@ const STATUS_MS = 1000;
 const stops: ReadonlySet<string> = new Set(['GET_VRING_BASE', 'SET_STATUS']);
 
 /** Whether QEMU acked a protocol feature before an event. */
-function acked(view: SessionView, feature: ProtocolFeatureName, seq: number): boolean {
-  const ack = view.received.findLast((message) => message.name === 'SET_PROTOCOL_FEATURES' && message.seq < seq);
-  const value = (ack && bigIn(ack.body, 'value')) ?? 0n;
-  return (value & bit(protocolFeatures[feature])) !== 0n;
-}
+const acked = (view: SessionView, feature: ProtocolFeatureName, seq: number): boolean =>
+  (ackedProtocol(view, seq) & bit(protocolFeatures[feature])) !== 0n;
 
 /** The first start of a ring in a session. */
 const firstStart = (t: Timeline, view: SessionView): EventOf<'ring.start'> | undefined =>
