@@ -1,30 +1,35 @@
 // Full runs in a row on a machine whose cores and disk are busy. The tester must be steady: what a variant comes to in one
 // run, it comes to in all. What is compared is whether QEMU did as expected, not how it failed: one defect can crash or hang.
-// Several QEMUs are run side by side under the one load, each against its own first run.
+// Several QEMUs are run side by side under the one load, each against its own first run. What --keep leaves can be judged
+// again by a later build of the tester.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const USAGE = 'usage: node scripts/repeat.mjs [--runs N] [--qemu PATH]... [-- options of run]';
+const USAGE = 'usage: node scripts/repeat.mjs [--runs N] [--qemu PATH]... [--keep DIR] [-- options of run]';
 
 function options() {
   try {
     const { values, positionals } = parseArgs({
-      options: { runs: { type: 'string', default: '30' }, qemu: { type: 'string', multiple: true } },
+      options: {
+        runs: { type: 'string', default: '30' },
+        qemu: { type: 'string', multiple: true },
+        keep: { type: 'string' },
+      },
       allowPositionals: true,
     });
     const runs = Number(values.runs);
     if (!Number.isInteger(runs) || runs < 1) throw new Error(`${values.runs} is no number of runs`);
-    return { runs, qemus: values.qemu ?? [undefined], args: positionals };
+    return { runs, qemus: values.qemu ?? [undefined], keep: values.keep, args: positionals };
   } catch (error) {
     console.error(`${error.message} (${USAGE})`);
     process.exit(2);
   }
 }
 
-const { runs, qemus, args } = options();
+const { runs, qemus, keep, args } = options();
 const out = mkdtempSync(join(tmpdir(), 'vhost-reconnect-repeat-'));
 const children = new Set();
 
@@ -116,11 +121,11 @@ class Series {
 
   async run(number) {
     for (let i = 1; i <= runs; i++) {
-      const dir = join(out, `${number}-${i}`);
+      const dir = join(keep ?? out, `${number}-${i}`);
       const run = await oneRun(this.qemu, dir);
       if (stopped !== undefined) return;
       this.#tell(i, run);
-      rmSync(dir, { recursive: true, force: true });
+      if (keep === undefined) rmSync(dir, { recursive: true, force: true });
       this.#done++;
       // Bad usage does not mend itself.
       if (run.code === 2) return;
