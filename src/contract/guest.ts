@@ -74,6 +74,27 @@ function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
 
 const setsLink = ({ execute }: EventOf<'qmp.command'>): boolean => execute === 'set_link';
 
+/** Commands that lowered the link of a QEMU with one port, and that the guest did not see in time. */
+function missedCommands(t: Timeline): Break[] {
+  if (t.first('peer.other')) return [];
+  return t.all('qmp.command').flatMap((command) => {
+    const done = t.first('qmp.reply', ({ id }) => id === command.id, command.seq);
+    const before = lastLink(t, command.seq);
+    if (!setsLink(command) || flagIn(command.arguments ?? null, 'up') || !done || done.error || !before?.up) return [];
+    const down = firstLink(t, (e) => !e.up, command.seq);
+    // Either raises it again, whoever lowered it; a driver that starts anew looks anew.
+    const raised = completed(t).find(({ seq }) => seq > command.seq);
+    const other = t.first('qmp.command', setsLink, command.seq);
+    const reset = t.first('driver.reset', () => true, command.seq);
+    const until = Math.min(...[down, raised, other, reset, horizon(t)].map((e) => e?.t ?? Infinity));
+    const wait = until <= done.t ? 0 : unowed(t, done.t, until);
+    if (wait <= LINK_MS) return [];
+    const what = down?.t === until ? `went down only ${ms(wait)} after` : `was still up ${ms(wait)} after`;
+    const events = [command.seq, done.seq, ...(down?.t === until ? [down.seq] : [])];
+    return [{ kind: 'violation', seen: `the guest's link ${what} set_link was to lower it`, events }];
+  });
+}
+
 /** When a command was next to lower the link: one that is under way may be carried out at any time. */
 function loweredAfter(t: Timeline, seq: number): number {
   const command = t
@@ -168,7 +189,7 @@ export const R31: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:net/vhost-user.c#chr_closed_bh', 'qemu:net/net.c#qmp_set_link'],
-  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show. Where set_link is used, only that it is up with running rings.`,
+  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show. Where set_link is used, only that it is down within ${LINK_MS} ms of such a command, and up with running rings.`,
   judge(t) {
     const links = linksOf(t);
     const first = links[0];
@@ -176,10 +197,12 @@ export const R31: Requirement = {
     if (unseenGuest(t) && restarted(t)) return notApplicable('the guest started anew, and its carrier with it');
     if (t.first('qmp.command', setsLink)) {
       // QEMU raises a link for a peer that returns even if it was lowered by command, and does not ask who is there for one
-      // that is raised by command: only that it is up with running rings is left to judge.
+      // that is raised by command: what is left to judge is that a command lowers it, and that it is up with running rings.
       const running = servedSessions(t).flatMap((view) => allRunning(t, view)?.seq ?? []);
-      if (running.length === 0) return notApplicable('the link was set by command, and no rings ran');
-      return judged(missedUps(t), hold(`up with running rings in ${counted(running.length, 'session')}`, running));
+      const breaks = [...missedCommands(t), ...missedUps(t)];
+      if (breaks.length === 0 && running.length === 0)
+        return notApplicable('the link was set by command, and no rings ran');
+      return judged(breaks, hold(`up with running rings in ${counted(running.length, 'session')}`, running));
     }
     const lost = losses(t).filter((loss) => loss.close.seq > first.seq && ranToTheEnd(t, loss.view));
     const downs = lost.map((loss) => missedDown(t, loss));

@@ -10,6 +10,9 @@ export interface Break {
   events: number[];
 }
 
+/** A QEMU that flaps breaks a requirement thousands of times, in the same way. */
+const MOST_WORDS = 50;
+
 const severity: readonly BreakKind[] = ['crash', 'hang', 'violation'];
 
 /** The requirement holds. `events` are the seq numbers that show it. */
@@ -27,12 +30,15 @@ export function notApplicable(why: string): Judgement {
   return { outcome: 'not-applicable', seen: why, events: [] };
 }
 
-/** The worst of the breaks (the first of equals) and how many more there are; `otherwise` when there is none. */
+/** The worst of the breaks (the first of equals) and what more there are; `otherwise` when there is none. */
 export function judged(breaks: readonly Break[], otherwise: Judgement): Judgement {
   const worst = severity.map((kind) => breaks.find((one) => one.kind === kind)).find((one) => one !== undefined);
   if (!worst) return otherwise;
-  const more = breaks.length - 1;
-  return broken(worst.kind, more > 0 ? `${worst.seen} (and ${more} more)` : worst.seen, worst.events);
+  const others = breaks.filter((one) => one !== worst);
+  if (others.length === 0) return broken(worst.kind, worst.seen, worst.events);
+  const also = [...new Set(others.map(({ seen }) => seen))].slice(0, MOST_WORDS);
+  const seen = `${worst.seen} (and ${others.length} more)`;
+  return { outcome: 'break', kind: worst.kind, seen, events: worst.events, also };
 }
 
 /** `1 loss`, `3 losses`. */

@@ -5,6 +5,7 @@ import { periodAt, ringsOf } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { type MigrationView, migrations, SETTLED_MS } from './migrations.js';
 import type { Requirement } from './requirement.js';
+import { applied, type Region } from './ring-memory.js';
 import { ringSpans } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon, spent, uncovered } from './timing.js';
@@ -18,6 +19,8 @@ const MIGRATION_MS: Ms = 8000;
 /** VHOST_VRING_F_LOG of SET_VRING_ADDR. */
 const VRING_LOG = 1;
 const LOG = bit(VHOST_F_LOG_ALL);
+/** Guest memory that a byte of the log is about: one bit is for a page of 4 KiB (spec, "Migration"). */
+const LOGGED_BY_BYTE = 8n * 4096n;
 
 const told = ({ begin }: MigrationView) => `migration ${begin.migration}`;
 
@@ -159,6 +162,20 @@ function superfluous(t: Timeline, view: SessionView): Break[] {
   return breaks;
 }
 
+/** Logs that are too short for the memory that the back-end knows of. */
+function short(view: SessionView): Break[] {
+  let table: readonly Region[] = [];
+  return view.received.flatMap((message): Break[] => {
+    if (['SET_MEM_TABLE', 'ADD_MEM_REG', 'REM_MEM_REG'].includes(message.name)) table = applied(table, message);
+    const size = message.name === 'SET_LOG_BASE' ? bigIn(message.body, 'size') : undefined;
+    const end = table.reduce((top, { guestAddr, size: of }) => (guestAddr + of > top ? guestAddr + of : top), 0n);
+    if (size === undefined || size * LOGGED_BY_BYTE >= end) return [];
+    const covers = `is for memory up to 0x${(size * LOGGED_BY_BYTE).toString(16)}, the guest's ends at 0x${end.toString(16)}`;
+    const seen = `session ${view.session}: the log of ${size} bytes (message ${message.index}) ${covers}`;
+    return [{ kind: 'violation', seen, events: [message.seq] }];
+  });
+}
+
 /** Used rings that are to be logged elsewhere than they are. */
 function misplaced(t: Timeline, view: SessionView): Break[] {
   return view.received.flatMap((message): Break[] => {
@@ -233,7 +250,7 @@ export const R39: Requirement = {
   id: 'R39',
   title: 'Writes are logged while QEMU migrates, once, and not after',
   sentence:
-    'While memory is migrated a back-end whose rings run has one log, acked VHOST_F_LOG_ALL and rings flagged to be logged; each log is handed over once, and logging is off again after it.',
+    'While memory is migrated a back-end whose rings run has one log, acked VHOST_F_LOG_ALL and rings flagged to be logged; each log is long enough for all of the memory and handed over once, and logging is off again after it.',
   level: 'must',
   label: 'spec',
   sources: [
@@ -248,6 +265,7 @@ export const R39: Requirement = {
     const bases = sessions.flatMap(({ received }) => received.filter(({ name }) => name === 'SET_LOG_BASE'));
     const breaks = sessions.flatMap((view) => [
       ...superfluous(t, view),
+      ...short(view),
       ...misplaced(t, view),
       ...unlogged(t, view),
       ...leftOn(t, view),

@@ -1,9 +1,12 @@
 import type { Timeline } from '../timeline/index.js';
 
-/** What a judge says of one timeline. `seen` is one sentence for people; `events` are the seq numbers it rests on. */
+/**
+ * What a judge says of one timeline. `seen` is one sentence for people; `events` are the seq numbers it rests on. Of several
+ * breaks that is the worst one; `also` has the words on the others, the first 50 different ones.
+ */
 export type Judgement =
   | { outcome: 'hold'; seen: string; events: number[] }
-  | { outcome: 'break'; kind: 'crash' | 'hang' | 'violation'; seen: string; events: number[] }
+  | { outcome: 'break'; kind: 'crash' | 'hang' | 'violation'; seen: string; events: number[]; also?: string[] }
   | { outcome: 'not-applicable'; seen: string; events: [] };
 
 /** The levels, heaviest first. */

@@ -13,7 +13,8 @@ const HIGH_RAM_LIMIT = 0x80000000n;
 
 type Message = EventOf<'wire.recv'>;
 
-interface Region {
+/** A region of guest memory that a front-end shares. */
+export interface Region {
   guestAddr: bigint;
   size: bigint;
   userAddr: bigint;
@@ -29,7 +30,7 @@ function region(body: Json): Region | undefined {
 }
 
 /** The memory table after a message. */
-function applied(table: readonly Region[], message: Message): readonly Region[] {
+export function applied(table: readonly Region[], message: Message): readonly Region[] {
   if (message.name === 'SET_MEM_TABLE') return listIn(message.body, 'regions').flatMap((body) => region(body) ?? []);
   const one = region(bodyIn(message.body, 'region'));
   if (!one) return table;

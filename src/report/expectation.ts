@@ -8,7 +8,7 @@ export function expectationText({ verdict, expectation }: Pick<VariantResult, 'v
   if (!expectation) return undefined;
   const { state, place, reason, reference, broken, held, more } = expectation;
   if (state === 'met') return `${broken.join(', ')} broke: ${reason} (${reference}; ${place})`;
-  if (state === 'exceeded') return `${more.join(', ')} is not expected by ${place}`;
+  if (state === 'exceeded') return `${more.join(', ')} is not expected, or not in this way, by ${place}`;
   const what = verdict === 'pass' ? 'it passes' : `${held.join(', ')} holds`;
   return `${what}, but ${place} expects ${held.join(', ')} to break: mend or remove the entry`;
 }

@@ -14,6 +14,12 @@ export function breaksOf(result: VariantResult): Break[] {
     .sort((a, b) => rank.indexOf(a.judgement.kind) - rank.indexOf(b.judgement.kind));
 }
 
+/** Reports show so many of the ways in which one requirement broke, beside the worst; results.json has more. */
+const MAX_ALSO = 5;
+
+/** What more broke a requirement, beside the worst that was seen. */
+export const alsoSeen = ({ also = [] }: Break['judgement']): string[] => also.slice(0, MAX_ALSO);
+
 /** Failures of one kind that broke the same requirement first, so that one cause is told once. */
 export interface FailureGroup {
   kind: FailKind;

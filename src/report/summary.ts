@@ -3,7 +3,7 @@ import type { Requirement } from '../contract/index.js';
 import { isExpected, type RunResult, type VariantResult } from '../runner/index.js';
 import { renderEvents } from './describe.js';
 import { expectationText } from './expectation.js';
-import { breaksOf, type FailureGroup, groupFailures, requirementOf } from './failure.js';
+import { alsoSeen, breaksOf, type FailureGroup, groupFailures, requirementOf } from './failure.js';
 import { count, formatMs, printable, wrap } from './format.js';
 import { groupBy } from './group.js';
 import { renderOutages } from './outages.js';
@@ -82,6 +82,7 @@ export function renderFailure(result: VariantResult, contract: readonly Requirem
       ...(requirement ? block('requires', requirement.sentence) : []),
       ...(requirement ? block('allowed', requirement.allowed) : []),
       ...block('seen', judgement.seen),
+      ...alsoSeen(judgement).flatMap((words) => block('also', words)),
     ];
   });
   if (result.expectation?.state === 'exceeded') lines.push(expectationText(result) ?? '');

@@ -30,6 +30,8 @@ function isPattern(source: string): boolean {
   }
 }
 
+const pattern = z.string().refine(isPattern, 'a regular expression');
+
 const entry = z
   .strictObject({
     case: text.describe('Case id or its first components, or a variant: id[key=value,...] with some of its values'),
@@ -57,16 +59,21 @@ const definition = z.strictObject({
     .strictObject({
       from: version.describe('The first version that the file is for'),
       below: version.describe('The first version that it is not for any more'),
-      package: z
-        .string()
-        .refine(isPattern, 'a regular expression')
-        .describe('Regular expression for the whole text in the parentheses of `qemu-system-x86_64 --version`'),
+      package: pattern.describe('Regular expression for the whole text in the parentheses of `qemu-system-x86_64 --version`'),
     })
     .describe('The builds of QEMU that the file is for; one that a vendor has patched is another build'),
+  seen: z
+    .partialRecord(z.enum(breakable), pattern)
+    .default({})
+    .describe(
+      'How requirements break that are expected to, as a regular expression for what is seen then: what breaks them in another way is not expected',
+    ),
   expected: z.array(entry).describe('Failures that are known'),
 });
 
 export type Build = z.output<typeof definition>['build'];
+/** How requirements break that are expected to, by their ids: regular expressions. */
+export type SeenPatterns = z.output<typeof definition>['seen'];
 /** One known failure. */
 export type Entry = z.output<typeof entry>;
 
@@ -83,6 +90,7 @@ const builtinExpected = join(builtinCases, 'expected');
 export interface ExpectationFile {
   text: string;
   build: Build;
+  seen: SeenPatterns;
   source: Source;
   expected: readonly Entry[];
 }
@@ -161,7 +169,7 @@ function otherBuild({ build, source }: ExpectationFile, { versionText }: QemuFac
  * @throws CatalogueError when an entry names no variant, or two name the same one
  */
 function match(
-  { source, expected, text }: ExpectationFile,
+  { source, seen, expected, text }: ExpectationFile,
   variants: readonly Variant[],
   version: string,
 ): Expectations {
@@ -189,7 +197,7 @@ function match(
     entries.push({ entry, line: place.line, picks: selector.picks });
   }
   if (errors.length > 0) throw new CatalogueError(errors);
-  return new Expectations(source.file, entries, text);
+  return new Expectations(source.file, entries, text, seen);
 }
 
 /** The first of the variants that an entry names already, and that entry. */

@@ -13,7 +13,13 @@ const hex = (digits: string) => z.string().regex(new RegExp(`^[0-9a-f]${digits}$
 
 const judgement = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('hold'), seen: text, events: z.array(count) }),
-  z.object({ outcome: z.literal('break'), kind, seen: text, events: z.array(count) }),
+  z.object({
+    outcome: z.literal('break'),
+    kind,
+    seen: text,
+    events: z.array(count),
+    also: texts.exactOptional().describe('What more broke it: the first 50 different ones'),
+  }),
   z.object({
     outcome: z.literal('not-applicable'),
     seen: text,
@@ -45,7 +51,7 @@ const variant = z.object({
       reference: text,
       broken: texts.describe('Requirements that broke'),
       held: texts.describe('Of what is expected to break, what held'),
-      more: texts.describe('What broke and is not expected to'),
+      more: texts.describe('What broke and is not expected to, or not in this way'),
     })
     .exactOptional()
     .describe('Where the expectation file has an entry for the variant, and something broke or ought to have'),

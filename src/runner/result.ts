@@ -15,14 +15,14 @@ export type RequirementResult = Result;
 
 /** How a result stands to the entry of the expectation file that is about its variant. */
 export interface Expectation {
-  /** met: it failed as expected. stale: something held that always breaks. exceeded: more broke. */
+  /** met: it failed as expected. stale: something held that always breaks. exceeded: more broke, or in another way. */
   state: 'met' | 'stale' | 'exceeded';
   /** Where the entry stands: `file:line`. */
   place: string;
   /** Why QEMU is expected to fail, and where there is more to read. */
   reason: string;
   reference: string;
-  /** What broke; of what is expected, what held; and what broke beside it. */
+  /** What broke; of what is expected, what held; and what broke beside it, or in another way than is known. */
   broken: string[];
   held: string[];
   more: string[];

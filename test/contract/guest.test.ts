@@ -97,4 +97,21 @@ describe('R31 the guest sees the link', () => {
     expectBreak('R31', stays.plus(off, done), 'violation', /still down \d+ ms after the rings of session 2 ran/);
     expectHold('R31', stays.plus(off));
   });
+
+  it('breaks when the guest does not see that a command lowers the link', () => {
+    const calm = server({ away: [] });
+    const { t: at } = calm.find('proc.sample', () => true, -1);
+    const off = { t: at + 5, type: 'qmp.command', id: 9, execute: 'set_link', arguments: { up: false } } as const;
+    const done = { t: at + 6, type: 'qmp.reply', id: 9, execute: 'set_link', latency: 1, value: {} } as const;
+    const on = { ...off, t: at + 500, id: 10, arguments: { up: true } } as const;
+    const long = calm.stretch(at + 10, 3000);
+    expectBreak('R31', long.plus(off, done), 'violation', /still up \d+ ms after set_link was to lower it/);
+    expectHold('R31', long.plus(off, done, { t: at + 8, type: 'driver.link', up: false }));
+    const slow = long.plus(off, done, { t: at + 2000, type: 'driver.link', up: false });
+    expectBreak('R31', slow, 'violation', /went down only \d+ ms after set_link/);
+    // Another command, a refusal, and a second port, which may be the one that is meant.
+    expectHold('R31', long.plus(off, done, on));
+    expectHold('R31', long.plus(off, { ...done, error: 'no such netdev' }));
+    expectHold('R31', long.plus(off, done, { t: at + 7, type: 'peer.other', port: '2', state: 'connected' }));
+  });
 });

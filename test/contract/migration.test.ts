@@ -180,6 +180,13 @@ describe('R39 writes are logged while QEMU migrates', () => {
     expectHold('R39', completed.plus(...logBase(T + 111)));
   });
 
+  it('breaks when the log is too short for the memory', () => {
+    const half = cancelled.with('wire.recv', ({ name }) => name === 'SET_LOG_BASE', {
+      body: { size: '0x400', offset: '0x0' },
+    });
+    expectBreak('R39', half, 'violation', /the log of 1024 bytes .* is for memory up to 0x2000000, the guest's ends at/);
+  });
+
   it('breaks when something logs without a migration', () => {
     expectBreak('R39', calm.plus(...logBase(T)), 'violation', /SET_LOG_BASE .* logs although nothing is migrated/);
     const later = cancelled.plus(recv(T + 1000, 'SET_FEATURES', { value: LOG }));

@@ -61,6 +61,19 @@ describe('an expectation', () => {
     expect(await judge(entry, ...broken)).toMatchObject(expected);
   });
 
+  it.each([
+    ['as is known', 'it died', undefined, { state: 'met', more: [] }],
+    ['otherwise', 'it lied', undefined, { state: 'exceeded', broken: ['R1', 'R21'], more: ['R1'] }],
+    ['as is known, and otherwise too', 'it died (and 1 more)', ['it lied'], { state: 'exceeded', more: ['R1'] }],
+    ['as is known, twice', 'it died (and 1 more)', ['then it died again'], { state: 'met', more: [] }],
+  ])('judges how a requirement breaks: %s', async (_, seen, also, expected) => {
+    const expectations = await load(`seen: { R1: 'it died' }\n${HEAD}  - case: leave.many\n${both}`);
+    const [first, second] = result('R1', 'R21').requirements as [RequirementResult, RequirementResult];
+    const judgement = { outcome: 'break' as const, kind: 'crash' as const, seen, events: [], ...(also && { also }) };
+    const requirements = [{ ...first, judgement }, second];
+    expect(expectations!.judge(one, { verdict: 'fail', requirements })).toMatchObject(expected);
+  });
+
   it('has nothing to say of a race that was won', async () => {
     expect(await judge(sometimes)).toBeUndefined();
   });
@@ -183,6 +196,8 @@ describe('an expectation file', () => {
     ],
     ['with a bad version', HEAD.replace('6.0.0', '6.0'), ':1:16: expected a string, got 6'],
     ['with a bad pattern', HEAD.replace("'mine-\\d+\\.el8'", "'mine-('"), 'expected a regular expression'],
+    ['with a bad pattern of what is seen', `seen: { R1: '(' }\n${HEAD}`, ':1:13: expected a regular expression'],
+    ['with a pattern for nothing', `seen: { R77: x }\n${HEAD}`, ':1:9: expected'],
     ['that is no mapping', '- a\n', ':1:1: expected a mapping'],
     ['that is broken', 'build: [', 'expected YAML 1.2'],
   ])('%s is refused', async (_, text, message) => {

@@ -3,7 +3,7 @@ import { isExpected, type VariantResult } from '../../runner/index.js';
 import type { Event, Timeline } from '../../timeline/index.js';
 import { renderEvents } from '../describe.js';
 import { expectationText } from '../expectation.js';
-import { breaksOf, requirementOf } from '../failure.js';
+import { alsoSeen, breaksOf, requirementOf } from '../failure.js';
 import { clip, formatMs } from '../format.js';
 import { origins } from '../requirement-text.js';
 import type { Entry } from './chapters.js';
@@ -76,7 +76,7 @@ ${
   html`<dt>requires</dt><dd>${requirement.sentence} <span class="muted">${origins[requirement.label]}: ${requirement.sources.join(', ')}</span></dd>
 <dt>allowed</dt><dd>${requirement.allowed}</dd>
 `
-}<dt>seen</dt><dd class="seen">${judgement.seen}</dd></dl>
+}<dt>seen</dt><dd class="seen">${judgement.seen}</dd>${alsoSeen(judgement).map((words) => html`<dt>also</dt><dd class="seen">${words}</dd>`)}</dl>
 `;
 }
 

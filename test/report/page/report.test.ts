@@ -231,7 +231,7 @@ describe('the picture', () => {
     expect(await length()).toBeCloseTo(whole, 3);
     await page.keyboard.press('f');
     expect(await first(page).getByRole('button', { name: 'Fold waits' }).getAttribute('aria-pressed')).toBe('true');
-    expect(await stage.locator('.tp-event').count()).toBeGreaterThan(20);
+    await expect.poll(() => stage.locator('.tp-event').count()).toBeGreaterThan(20);
   });
 
   it('lets the wheel scroll the page as long as nobody is in the picture', async () => {
