@@ -1,4 +1,4 @@
-import type { Ms, Timeline } from '../timeline/index.js';
+import type { Ms, SocketPath, Timeline } from '../timeline/index.js';
 import { contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { removals, withoutChardev, withoutNetdev, withoutSocket } from './removal.js';
@@ -199,15 +199,25 @@ function decoySpans(t: Timeline): Span[] {
 /** Numbers of the events after which there is a new chardev: the first is QEMU's own. */
 const chardevLives = (t: Timeline): number[] => [-1, ...removals(t).flatMap(({ chardev }) => chardev?.asked.seq ?? [])];
 
+/** How a look at the socket path differs from the first one. Whoever started a QEMU that was joined decides who can connect. */
+function change(first: SocketPath, { inode, born, mode }: SocketPath, joined: boolean): string | undefined {
+  if (inode === undefined) return 'the socket path vanished';
+  if (inode !== first.inode) return `the inode changed from ${first.inode} to ${inode}`;
+  if (born !== first.born) return `inode ${inode} was made anew`;
+  if (mode === first.mode || joined) return undefined;
+  return `the mode changed from 0${first.mode?.toString(8)} to 0${mode?.toString(8)}`;
+}
+
 export const R9: Requirement = {
   id: 'R9',
   title: 'The socket path stays',
-  sentence: 'The socket of a listening QEMU stays at its path, the same inode, for the life of its chardev.',
+  sentence:
+    'The socket of a listening QEMU stays at its path, the same inode with the same permissions, for the life of its chardev.',
   level: 'must',
   label: 'contract',
   sources: ['qemu:chardev/char-socket.c#tcp_chr_disconnect_locked'],
   allowed:
-    'One inode from first sight to quit, and after each chardev-add another; while the tester put a decoy in its place nobody looks. That it goes with the netdev is for R41.',
+    'One inode from first sight to quit, and after each chardev-add another; while the tester put a decoy in its place nobody looks. Whoever started a QEMU that was joined may change who can connect. That it goes with the netdev is for R41.',
   judge(t) {
     if (!isServer(t)) return notApplicable('QEMU does not listen');
     const sights = t.all('socket.path');
@@ -221,13 +231,8 @@ export const R9: Requirement = {
       const first = firsts.findLast(({ seq }) => seq < sight.seq);
       if (!first || firsts.includes(sight) || sight.t >= end.t) return [];
       if (sight.inode === undefined && within(withoutSocket(t), sight.t, sight.t)) return [];
-      if (sight.inode === first.inode && sight.born === first.born) return [];
-      const seen =
-        sight.inode === undefined
-          ? 'the socket path vanished'
-          : sight.inode === first.inode
-            ? `inode ${first.inode} was made anew`
-            : `the inode changed from ${first.inode} to ${sight.inode}`;
+      const seen = change(first, sight, contextOf(t)?.joined === true);
+      if (!seen) return [];
       return { kind: 'violation', seen: `${seen}${afterLoss(t, sight)}`, events: [first.seq, sight.seq] };
     });
     return judged(

@@ -217,7 +217,8 @@ function text(event: Event): string {
     case 'chardev.state':
       return `chardev is ${event.connected ? 'connected' : 'disconnected'} (by ${event.means})`;
     case 'socket.path':
-      return event.inode === undefined ? "QEMU's socket path is gone" : `QEMU's socket path has inode ${event.inode}`;
+      if (event.inode === undefined) return "QEMU's socket path is gone";
+      return `QEMU's socket path has inode ${event.inode}${event.mode === undefined ? '' : ` and mode 0${event.mode.toString(8)}`}`;
     case 'self-dial':
       return `a connection at QEMU's own path that is not the tester's (inodes ${event.inodes.join(', ')})`;
     case 'proc.sample':

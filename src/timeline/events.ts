@@ -727,6 +727,8 @@ export interface SocketPath {
   inode?: number;
   /** When the inode was made, in ms of the wall clock: file systems reuse the numbers of removed ones. 0 where unknown. */
   born?: number;
+  /** Who may connect: its permissions, of which connect(2) asks for those to write. Absent in older records. */
+  mode?: number;
 }
 
 /**

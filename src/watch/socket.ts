@@ -38,8 +38,9 @@ export class SocketWatch {
     const stat = statSync(this.path, { throwIfNoEntry: false });
     const last = this.recorder.latest('socket.path');
     if (!last && !stat) return;
-    if (last && last.inode === stat?.ino && last.born === stat?.birthtimeMs) return;
-    this.recorder.record({ type: 'socket.path', ...(stat ? { inode: stat.ino, born: stat.birthtimeMs } : {}) });
+    const now = stat ? { inode: stat.ino, born: stat.birthtimeMs, mode: stat.mode & 0o777 } : {};
+    if (last && last.inode === now.inode && last.born === now.born && last.mode === now.mode) return;
+    this.recorder.record({ type: 'socket.path', ...now });
   }
 
   /**

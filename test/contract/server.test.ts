@@ -193,6 +193,10 @@ describe('R9 the socket path stays', () => {
   it('breaks when the inode changes or the path vanishes', () => {
     expectBreak('R9', good.plus({ t: loss.t + 10, type: 'socket.path', inode: 78 }), 'violation', /from 77 to 78/);
     expectBreak('R9', good.plus({ t: loss.t + 10, type: 'socket.path' }), 'violation', /vanished/);
+    const open = good.with('socket.path', () => true, { mode: 0o755 });
+    const narrowed = open.plus({ t: loss.t + 10, type: 'socket.path', inode: INODE, mode: 0o400 });
+    expectBreak('R9', narrowed, 'violation', /mode changed from 0755 to 0400/);
+    expectHold('R9', narrowed.with('run.begin', () => true, { joined: true }));
   });
 
   it('breaks when the path is not the same right before or after a decoy, while which nobody looks', () => {

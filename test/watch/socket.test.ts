@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { chmodSync, rmSync, statSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -46,12 +46,16 @@ describe('the path', () => {
     at(3);
     const again = await Server.listen(path);
     at(4);
+    const { mode } = statSync(path);
+    chmodSync(path, 0o400);
+    at(5);
     await again.close();
     const seen = recorder.timeline().all('socket.path');
-    expect(seen.map(({ t, inode }) => [t, inode !== undefined])).toEqual([
-      [0, true],
-      [2, false],
-      [4, true],
+    expect(seen.map((e) => [e.t, e.inode !== undefined, e.mode])).toEqual([
+      [0, true, mode & 0o777],
+      [2, false, undefined],
+      [4, true, mode & 0o777],
+      [5, true, 0o400],
     ]);
   });
 
