@@ -1,13 +1,8 @@
-import type { Timeline } from '../timeline/index.js';
 import { bit, protocolFeatures } from '../wire/index.js';
-import { bigIn, toBig } from './body.js';
+import { bigIn } from './body.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { ackedProtocol, protocolAck, replyTo, type SessionView, servedSessions } from './sessions.js';
-
-/** The answers of a session's peer to one question, as it gave them. */
-const answers = (view: SessionView, name: string): bigint[] =>
-  view.replies.flatMap((reply) => (reply.name === name ? (bigIn(reply.body, 'value') ?? []) : []));
 
 /** What one connection acks otherwise than an earlier one did of the same offer. */
 function otherwise(views: readonly SessionView[]): Break[] {
@@ -40,28 +35,16 @@ function channelless(view: SessionView): Break[] {
   return [{ kind: 'violation', seen, events: [protocolAck(view, complete.seq)!.seq, complete.seq] }];
 }
 
-/** Features that a driver was offered and a later one was not, or the other way round, though all peers offered the same. */
-function drifted(t: Timeline, views: readonly SessionView[]): Break[] {
-  if (new Set(views.flatMap((view) => answers(view, 'GET_FEATURES'))).size !== 1) return [];
-  const [first, ...later] = t.all('driver.features');
-  return later.flatMap(({ offered, seq }): Break[] => {
-    if (toBig(offered) === toBig(first!.offered)) return [];
-    const seen = `the guest is offered ${offered}, it was ${first!.offered} before`;
-    return [{ kind: 'violation', seen, events: [first!.seq, seq] }];
-  });
-}
-
 export const R47: Requirement = {
   id: 'R47',
   title: 'Every connection is negotiated as the first was',
   sentence:
-    'Of the same offer QEMU acks the same protocol features on every connection, and gives every peer the channel for requests that it acked; the guest is offered the same, whatever peer was lost.',
+    'Of the same offer QEMU acks the same protocol features on every connection, and gives every peer the channel for requests that it acked.',
   level: 'must',
   label: 'contract',
   sources: [
     'qemu:hw/virtio/vhost-user.c#vhost_user_backend_init',
     'qemu:hw/virtio/vhost-user.c#vhost_setup_slave_channel',
-    'qemu:hw/net/virtio-net.c#virtio_net_get_features',
   ],
   allowed: 'What differs because the offers differ.',
   judge(t) {
@@ -69,7 +52,7 @@ export const R47: Requirement = {
     const acks = views.flatMap(({ received }) => received.filter(({ name }) => name === 'SET_PROTOCOL_FEATURES'));
     if (acks.length === 0) return notApplicable('no protocol features were acked');
     return judged(
-      [...otherwise(views), ...views.flatMap(channelless), ...drifted(t, views)],
+      [...otherwise(views), ...views.flatMap(channelless)],
       hold(`${counted(acks.length, 'SET_PROTOCOL_FEATURES', 'SET_PROTOCOL_FEATURES')} alike`, [acks.at(-1)!.seq]),
     );
   },

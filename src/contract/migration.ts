@@ -1,5 +1,5 @@
 import type { EventOf, Ms, Timeline } from '../timeline/index.js';
-import { bit, VHOST_F_LOG_ALL } from '../wire/index.js';
+import { bit, protocolFeatures, VHOST_F_LOG_ALL } from '../wire/index.js';
 import { bigIn, contextOf, numberIn, toBig } from './body.js';
 import { periodAt, ringsOf } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
@@ -19,6 +19,7 @@ const MIGRATION_MS: Ms = 8000;
 /** VHOST_VRING_F_LOG of SET_VRING_ADDR. */
 const VRING_LOG = 1;
 const LOG = bit(VHOST_F_LOG_ALL);
+const SHARED_LOG = bit(protocolFeatures.VHOST_USER_PROTOCOL_F_LOG_SHMFD);
 /** Guest memory that a byte of the log is about: one bit is for a page of 4 KiB (spec, "Migration"). */
 const LOGGED_BY_BYTE = 8n * 4096n;
 
@@ -48,6 +49,20 @@ function excuse(t: Timeline, { begin, stream, end }: MigrationView): boolean {
   );
 }
 
+/** The back-end that is there as a migration begins and offered no way to log what it writes; undefined where there is none. */
+function withoutLog(t: Timeline, { begin }: MigrationView): SessionView | undefined {
+  const there = servedSessions(t).find(
+    ({ handshake: { complete }, toSeq }) => complete && complete.seq < begin.seq && toSeq > begin.seq,
+  );
+  const offer = (name: string) =>
+    bigIn(there?.replies.findLast((reply) => reply.name === name && reply.seq < begin.seq)?.body ?? null, 'value');
+  const features = offer('GET_FEATURES');
+  const protocol = offer('GET_PROTOCOL_FEATURES');
+  const logs = features === undefined || (features & LOG) !== 0n;
+  const shares = protocol === undefined || (protocol & SHARED_LOG) !== 0n;
+  return logs && shares ? undefined : there;
+}
+
 /** What is wrong with how one migration ended. */
 function ending(t: Timeline, view: MigrationView): Break[] {
   const { begin, end } = view;
@@ -69,7 +84,12 @@ function ending(t: Timeline, view: MigrationView): Break[] {
   const events = [begin.seq, end.seq];
   if ((status === 'failed' || status === 'refused') && !reason)
     return [{ kind: 'violation', seen: `${told(view)} failed without a reason`, events }];
-  if (status !== 'completed' && !excuse(t, view))
+  const blind = withoutLog(t, view);
+  if (status === 'completed' && blind) {
+    const seen = `${told(view)} completed with session ${blind.session}, whose back-end cannot log what it writes`;
+    return [{ kind: 'violation', seen, events: [blind.open.seq, ...events] }];
+  }
+  if (status !== 'completed' && !blind && !excuse(t, view))
     return [{ kind: 'violation', seen: `${told(view)} ${status} although its back-end was there: ${reason}`, events }];
   return runState(t, view, end);
 }
@@ -107,8 +127,9 @@ export const R35: Requirement = {
     'qemu:migration/migration.c#migration_iteration_finish',
     'defect:migration-log-start-abort',
     'defect:migration-log-stop-abort',
+    'qemu:hw/virtio/vhost.c#vhost_dev_init',
   ],
-  allowed: `Completed (postmigrate), or failed or cancelled (as before) within ${MIGRATION_MS} ms of the command, not counting what the destination or the back-end hold it up; completed with a back-end that is there throughout, unless cancelled.`,
+  allowed: `Completed (postmigrate), or failed or cancelled (as before) within ${MIGRATION_MS} ms of the command, not counting what the destination or the back-end hold it up; completed with a back-end that is there throughout and can log, unless cancelled; never with one that cannot.`,
   judge(t) {
     const all = migrations(t);
     if (all.length === 0) return notApplicable('QEMU was not told to migrate');

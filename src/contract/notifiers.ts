@@ -26,6 +26,26 @@ function bare(t: Timeline): { messages: number; breaks: Break[] } {
   return { messages: messages.length, breaks };
 }
 
+/** Rings that were given an eventfd that another ring of the session has: who is told by it, nobody can tell. */
+function shared(view: SessionView): Break[] {
+  const owners = new Map<string, EventOf<'wire.recv'>>();
+  return view.received.flatMap((message): Break[] => {
+    const { name, eventfd, seq } = message;
+    const of = (which: string) => `${which} of ring ${ringOf(message)}`;
+    const key = of(name);
+    // A ring that stops lets go of them, and the kernel uses their numbers again.
+    if (name === 'GET_VRING_BASE') for (const which of ['SET_VRING_KICK', 'SET_VRING_CALL']) owners.delete(of(which));
+    if (name === 'RESET_OWNER' || name === 'RESET_DEVICE') owners.clear();
+    if (name !== 'SET_VRING_KICK' && name !== 'SET_VRING_CALL') return [];
+    owners.delete(key);
+    const [other] = [...owners].filter(([, owner]) => owner.eventfd === eventfd);
+    owners.set(key, message);
+    if (eventfd === undefined || !other) return [];
+    const seen = `session ${view.session}: ${key} came with the eventfd of ${other[0]}`;
+    return [{ kind: 'violation', seen, events: [other[1].seq, seq] }];
+  });
+}
+
 /** Notifications of the guest that never reached a ring that ran. Notifications close together arrive as one. */
 function lostKicks(t: Timeline): { kicks: number; breaks: Break[] } {
   const end = horizon(t).t;
@@ -86,7 +106,7 @@ export const R26: Requirement = {
   id: 'R26',
   title: 'Kicks and calls work on every connection',
   sentence:
-    "SET_VRING_KICK, SET_VRING_CALL and SET_VRING_ERR carry a file descriptor on every connection; the guest is not told to keep its notifications to itself, they reach the peer, and the peer's calls interrupt the guest.",
+    "SET_VRING_KICK, SET_VRING_CALL and SET_VRING_ERR carry a file descriptor on every connection, kicks and calls one of each ring's own; the guest is not told to keep its notifications to itself, they reach the peer, and the peer's calls interrupt the guest.",
   level: 'must',
   label: 'spec',
   sources: ['spec:Ring states', 'qemu:hw/virtio/vhost.c#vhost_virtqueue_start', 'defect:tx-kick-suppressed-by-qemu'],
@@ -99,7 +119,13 @@ export const R26: Requirement = {
     if (messages === 0) return notApplicable('no ring got a kick or call descriptor');
     const called = calls.flatMap(({ call }) => call?.seq ?? []);
     return judged(
-      [...breaks, ...muted(t), ...kicks.breaks, ...calls.flatMap((result) => result.breaks)],
+      [
+        ...breaks,
+        ...servedSessions(t).flatMap(shared),
+        ...muted(t),
+        ...kicks.breaks,
+        ...calls.flatMap((result) => result.breaks),
+      ],
       hold(
         `${counted(messages, 'descriptor')}, ${counted(kicks.kicks, 'kick')} arrived, interrupts in ${counted(called.length, 'session')}`,
         called,

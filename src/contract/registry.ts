@@ -3,6 +3,7 @@ import { R47 } from './alike.js';
 import { R37 } from './back-channel.js';
 import { M1 } from './chardev.js';
 import { R12, R13, R14, R15 } from './client.js';
+import { R48 } from './device.js';
 import { R23 } from './features.js';
 import { R31 } from './guest.js';
 import { R43, T5 } from './guest-system.js';
@@ -40,7 +41,7 @@ export const registry: readonly Requirement[] = [
   ...[R18, R19, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31, R32],
-  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47],
+  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47, R48],
   ...[T1, T2, T3, T4, T5],
   M1,
 ];

@@ -1,5 +1,5 @@
 import type { Hex, Ms, Recorder } from '../timeline/index.js';
-import { controlQueueIndex, NET_CONFIG_SIZE, parseNetConfig } from '../virtio/index.js';
+import { controlQueueIndex, NET_CONFIG_SIZE, type NetConfig, parseNetConfig } from '../virtio/index.js';
 import {
   bit,
   VIRTIO_F_RING_PACKED,
@@ -7,6 +7,7 @@ import {
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_MTU,
   VIRTIO_NET_F_STATUS,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -25,6 +26,7 @@ const ACKNOWLEDGE = 1;
 const DRIVER = 2;
 const DRIVER_OK = 4;
 const FEATURES_OK = 8;
+const NEEDS_RESET = 64;
 
 /** Linux and QEMU both use 256 unless told otherwise; more would only cost memory. */
 const MAX_RING_SIZE = 256;
@@ -37,6 +39,8 @@ export interface StartChoice {
   pairs?: number;
   /** How frames lie in buffers; whole when absent. */
   frame?: FrameShape;
+  /** Descriptors of each ring, a power of two up to what the device has; as many as Linux takes when absent. */
+  ringSize?: number;
 }
 
 /** What a driver drives, and as what. */
@@ -69,6 +73,10 @@ export class Driver {
   /** Lives of the device so far. */
   #lives = 0;
   #link: boolean | undefined;
+  /** The last one recorded, as text. */
+  #config = '';
+  /** What the device offered at the last start. */
+  #offered = 0n;
   /** Rings and interrupt status are to be looked at (again). */
   #wanted = false;
   #polling: Promise<void> | undefined;
@@ -93,7 +101,12 @@ export class Driver {
    * Initialises the device as virtio 1.2, 3.1.1 has it, from finding it to DRIVER_OK and the number of pairs. Whatever was
    * running before is void. @throws DriverError, or the bus's error
    */
-  async start({ decline = 0n, pairs = this.#o.pairs, frame = 'whole' }: StartChoice = {}): Promise<void> {
+  async start({
+    decline = 0n,
+    pairs = this.#o.pairs,
+    frame = 'whole',
+    ringSize = MAX_RING_SIZE,
+  }: StartChoice = {}): Promise<void> {
     this.#end(new DriverError('ERR_NOT_RUNNING', 'the driver was started anew', 'what was in flight is lost'));
     const { bus, recorder } = this.#o;
     const transport = await this.#machine.locate(bus);
@@ -107,7 +120,13 @@ export class Driver {
       transport.config(NET_CONFIG_SIZE),
     ]);
     this.#features = this.#choose(offered & ~decline);
-    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs, { pairs, frame });
+    this.#offered = offered;
+    this.#noteConfig(parseNetConfig(config));
+    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs, {
+      pairs,
+      frame,
+      ringSize,
+    });
     this.#device = device;
     await Promise.all([device.setUp(), transport.setStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)]);
     recorder.record({
@@ -176,10 +195,30 @@ export class Driver {
   /** Reads the guest-visible link bit now; undefined when the device does not run or has no such bit. */
   async link(): Promise<boolean | undefined> {
     if (!this.#transport || !this.#device || !has(this.#features, VIRTIO_NET_F_STATUS)) return undefined;
-    const { linkUp } = parseNetConfig(await this.#transport.config(NET_CONFIG_SIZE));
+    const config = parseNetConfig(await this.#transport.config(NET_CONFIG_SIZE));
+    const { linkUp } = config;
+    this.#noteConfig(config);
     if (linkUp !== this.#link) this.#o.recorder.record({ type: 'driver.link', up: linkUp });
     this.#link = linkUp;
     return linkUp;
+  }
+
+  /** Records what the configuration space says, but for the link, when it is new. */
+  #noteConfig({ mac, maxPairs, mtu }: NetConfig): void {
+    const config = {
+      mac,
+      ...(has(this.#offered, VIRTIO_NET_F_MQ) ? { pairs: maxPairs } : {}),
+      ...(has(this.#offered, VIRTIO_NET_F_MTU) ? { mtu } : {}),
+    };
+    const text = JSON.stringify(config);
+    if (text !== this.#config) this.#o.recorder.record({ type: 'driver.config', ...config });
+    this.#config = text;
+  }
+
+  /** Records that the device asks for a reset, if it does. */
+  async #needsReset(): Promise<void> {
+    const status = (await this.#transport?.status()) ?? 0;
+    if ((status & NEEDS_RESET) !== 0) this.#o.recorder.record({ type: 'driver.needs-reset' });
   }
 
   /**
@@ -261,7 +300,7 @@ export class Driver {
     transport: Transport,
     offered: bigint,
     maxPairs: number,
-    { pairs, frame }: { pairs: number; frame: FrameShape },
+    { pairs, frame, ringSize }: Required<Omit<StartChoice, 'decline'>>,
   ): Promise<NetDevice> {
     const { bus, recorder, memory } = this.#o;
     const accepted = this.#features;
@@ -294,7 +333,7 @@ export class Driver {
     recorder.record({ type: 'driver.features', offered: hex(offered), accepted: hex(accepted) });
     const missing = sizes.indexOf(0);
     if (missing >= 0) throw new DriverError('ERR_DEVICE', `the device has no queue ${missing}`, 'mq=on, queues=N?');
-    const usable = sizes.map((size) => Math.min(size, MAX_RING_SIZE));
+    const usable = sizes.map((size) => Math.min(size, ringSize));
     return new NetDevice(
       {
         sizes: usable.slice(0, 2 * devicePairs),
@@ -338,7 +377,7 @@ export class Driver {
     this.#served = undefined;
     if (isr !== 0)
       this.#o.recorder.record({ type: 'driver.interrupt', isr, ...(raised === undefined ? {} : { raised }) });
-    await Promise.all([device.drain(), isr & ISR_CONFIG ? this.link() : undefined]);
+    await Promise.all([device.drain(), ...(isr & ISR_CONFIG ? [this.link(), this.#needsReset()] : [])]);
   }
 
   /** Nobody awaits what an interrupt starts: a device that breaks the rules is told as trouble, a dead QEMU tells itself. */

@@ -13,6 +13,7 @@ export { type ErrorHandler, type Interest, type Poller, poller, type Readiness, 
 export {
   countFds,
   countThreads,
+  eventFdId,
   listFds,
   type MainThreadTimes,
   type Memory,

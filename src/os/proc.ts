@@ -106,3 +106,9 @@ function orNothing<T>(read: () => T): T | undefined {
     throw error;
   }
 }
+
+/** The kernel's number of an eventfd of this process, by which copies of it are known; undefined for anything else (Linux 5.2). */
+export function eventFdId(fd: number): number | undefined {
+  const id = /^eventfd-id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+  return id === undefined ? undefined : Number(id);
+}

@@ -1,4 +1,4 @@
-import { closeFd, EventFd, type FdSocket, OsError } from '../os/index.js';
+import { closeFd, EventFd, eventFdId, type FdSocket, OsError } from '../os/index.js';
 import type { Ms, Recorder } from '../timeline/index.js';
 import { VirtioError } from '../virtio/index.js';
 import {
@@ -420,6 +420,7 @@ export class Session {
         size: payload.length,
         body: decoded ? toJson(decoded) : { bytes: payload.subarray(0, SHOWN).toString('hex') },
         fds: fds.length,
+        ...identity(name, fds),
       });
       if (this.#cutAt === 'after-read') {
         this.#leaveAtCut('close');
@@ -651,4 +652,11 @@ function checkFds(name: string, { min, max }: { min: number; max: number }, coun
   if (count >= min && count <= max) return;
   const rule = min === max ? `${min}` : `${min} to ${max}`;
   throw new PeerError('ERR_FDS', `${name} came with ${count} file descriptors, expected ${rule}`);
+}
+
+/** Which eventfd came with a ring's kick or call: QEMU may send one twice, under two numbers. */
+function identity(name: string, [fd]: readonly number[]): { eventfd?: number } {
+  if (fd === undefined || (name !== 'SET_VRING_KICK' && name !== 'SET_VRING_CALL')) return {};
+  const eventfd = eventFdId(fd);
+  return eventfd === undefined ? {} : { eventfd };
 }

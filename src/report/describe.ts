@@ -125,6 +125,13 @@ function text(event: Event): string {
       return 'driver resets the device';
     case 'driver.features':
       return `driver accepts features ${event.accepted} of ${event.offered}`;
+    case 'driver.config': {
+      const { mac, pairs, mtu } = event;
+      const more = `${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}${mtu === undefined ? '' : `, MTU ${mtu}`}`;
+      return `the device has MAC ${mac}${more}`;
+    }
+    case 'driver.needs-reset':
+      return 'the device asks for a reset';
     case 'driver.ready':
       return `driver sets DRIVER_OK with ${plural(event.pairs, 'pair')}, ${plural(event.rings.length, 'ring')}`;
     case 'driver.pairs':

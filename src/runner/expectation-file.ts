@@ -59,7 +59,9 @@ const definition = z.strictObject({
     .strictObject({
       from: version.describe('The first version that the file is for'),
       below: version.describe('The first version that it is not for any more'),
-      package: pattern.describe('Regular expression for the whole text in the parentheses of `qemu-system-x86_64 --version`'),
+      package: pattern.describe(
+        'Regular expression for the whole text in the parentheses of `qemu-system-x86_64 --version`',
+      ),
     })
     .describe('The builds of QEMU that the file is for; one that a vendor has patched is another build'),
   seen: z

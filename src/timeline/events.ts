@@ -225,6 +225,8 @@ export interface WireRecv {
   body: Json;
   /** Number of file descriptors that came with it. */
   fds: number;
+  /** SET_VRING_KICK and SET_VRING_CALL: the kernel's number of the eventfd that came (proc_pid_fdinfo(5)), where it tells. */
+  eventfd?: number;
 }
 
 /** A message of the peer: a reply, or a request on the back-end channel. */
@@ -415,6 +417,21 @@ export interface DriverFeatures {
   type: 'driver.features';
   offered: Hex;
   accepted: Hex;
+}
+
+/** What the device says of itself in its configuration space, but for the link: at first sight and at each change. */
+export interface DriverConfig {
+  type: 'driver.config';
+  mac: string;
+  /** Queue pairs that it has at most; where it offers VIRTIO_NET_F_MQ. */
+  pairs?: number;
+  /** Where it offers VIRTIO_NET_F_MTU. */
+  mtu?: number;
+}
+
+/** The device asks to be reset (DEVICE_NEEDS_RESET of the device status). */
+export interface DriverNeedsReset {
+  type: 'driver.needs-reset';
 }
 
 /** DRIVER_OK was written, with these rings (guest-physical addresses). Ring 2i is RX and 2i+1 TX of pair i. */
@@ -805,6 +822,8 @@ export type EventBody =
   | TrafficEnd
   | DriverReset
   | DriverFeatures
+  | DriverConfig
+  | DriverNeedsReset
   | DriverReady
   | DriverPairs
   | DriverLink

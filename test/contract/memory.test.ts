@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import { server } from './exchange.js';
+import { client, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
 import type { Timed } from './timeline-builder.js';
 
@@ -51,6 +51,18 @@ describe('R40 memory does not grow from return to return', () => {
       'R40',
       looks((i) => 15_000 + [0, 0, 120, 180, 220][Math.floor(i / 10)]!),
     );
+  });
+  it('breaks when it grows while a dialling QEMU finds nobody', () => {
+    const away = client({ away: [30_000] });
+    const [before, after] = [0, 1].map((i) => away.find('proc.sample', ({ settled }) => settled === true, i));
+    const grown = (kib: number) =>
+      away
+        .with('proc.sample', ({ t }) => t === before!.t, { anonymous: 15_000 << 10 })
+        .with('proc.sample', ({ t }) => t === after!.t, { anonymous: (15_000 + kib) << 10 });
+    expectHold('R40', grown(500), /15000 KiB before \d\d dials that failed, 15500 KiB after them/);
+    expectBreak('R40', grown(600), 'violation', /grows in an absence: 15000 KiB before/);
+    const busy = { t: before!.t + 5, type: 'qmp.command', id: 1, execute: 'object-add' } as const;
+    expectNotApplicable('R40', grown(600).plus(busy));
   });
   it('says nothing of few looks, or of a build with a sanitizer', () => {
     expectNotApplicable(

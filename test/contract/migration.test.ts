@@ -144,6 +144,20 @@ describe('R35 a migration ends, and QEMU lives', () => {
     expectBreak('R35', there, 'violation', /failed although its back-end was there: no mood/);
   });
 
+  it('breaks when it completes with a back-end that cannot log, which may have it refused', () => {
+    const blind = (story: Story) =>
+      story.with('wire.send', ({ name }) => name === 'GET_PROTOCOL_FEATURES', { body: { value: '0x0' } });
+    expectBreak('R35', blind(completed), 'violation', /completed with session 1, whose back-end cannot log/);
+    const refused = calm.plus(
+      { type: 'migration.begin', migration: 1, t: T },
+      end(T + 1, 'refused', 'Migration disabled: vhost-user backend lacks VHOST_USER_PROTOCOL_F_LOG_SHMFD feature.'),
+    );
+    expectBreak('R35', refused, 'violation', /refused although its back-end was there/);
+    expectHold('R35', blind(refused));
+    const unlogging = ({ name }: { name: string }) => name === 'GET_FEATURES';
+    expectHold('R35', refused.with('wire.send', unlogging, { body: { value: '0x40000000' } }));
+  });
+
   it('breaks when the machine is left in another state', () => {
     const stopped = failed.plus(beat(T + 1000, 'finish-migrate'));
     expectBreak('R35', stopped, 'violation', /failed, and \d+ ms later the machine is finish-migrate, not running/);
@@ -184,7 +198,12 @@ describe('R39 writes are logged while QEMU migrates', () => {
     const half = cancelled.with('wire.recv', ({ name }) => name === 'SET_LOG_BASE', {
       body: { size: '0x400', offset: '0x0' },
     });
-    expectBreak('R39', half, 'violation', /the log of 1024 bytes .* is for memory up to 0x2000000, the guest's ends at/);
+    expectBreak(
+      'R39',
+      half,
+      'violation',
+      /the log of 1024 bytes .* is for memory up to 0x2000000, the guest's ends at/,
+    );
   });
 
   it('breaks when something logs without a migration', () => {

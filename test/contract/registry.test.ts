@@ -54,6 +54,7 @@ describe('the registry', () => {
         'R45',
         'R46',
         'R47',
+        'R48',
         'T1',
         'T2',
         'T3',

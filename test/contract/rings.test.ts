@@ -396,6 +396,25 @@ describe('R26 kicks and calls', () => {
   const kick = good.find('driver.kick', () => true, -1);
   const call = good.find('ring.call', ({ session }) => session === 2);
 
+  it('breaks when two rings share an eventfd', () => {
+    const named = good.with('wire.recv', ({ name, session }) => name === 'SET_VRING_CALL' && session === 2, {
+      eventfd: 7,
+    });
+    expectBreak(
+      'R26',
+      named,
+      'violation',
+      /session 2: SET_VRING_CALL of ring 1 came with the eventfd of SET_VRING_CALL of ring 0/,
+    );
+    // The same again for the same ring, and nothing where the kernel does not tell.
+    const once = named.without(
+      'wire.recv',
+      ({ name, session, body }) =>
+        name === 'SET_VRING_CALL' && session === 2 && (body as { index?: number }).index !== 0,
+    );
+    expectHold('R26', once);
+  });
+
   it('holds', () => expectHold('R26', good, /32 descriptors, 4 kicks arrived, interrupts in 2 sessions/));
   it('breaks when the guest is asked not to kick', () => {
     const muted = good.with('ring.start', ({ session, ring }) => session === 2 && ring === 1, { usedFlags: 1 });

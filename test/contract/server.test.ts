@@ -196,7 +196,10 @@ describe('R9 the socket path stays', () => {
     const open = good.with('socket.path', () => true, { mode: 0o755 });
     const narrowed = open.plus({ t: loss.t + 10, type: 'socket.path', inode: INODE, mode: 0o400 });
     expectBreak('R9', narrowed, 'violation', /mode changed from 0755 to 0400/);
-    expectHold('R9', narrowed.with('run.begin', () => true, { joined: true }));
+    expectHold(
+      'R9',
+      narrowed.with('run.begin', () => true, { joined: true }),
+    );
   });
 
   it('breaks when the path is not the same right before or after a decoy, while which nobody looks', () => {

@@ -46,7 +46,14 @@ describe.each(names)('the driver on %s', (name) => {
     await boot();
     await driver.start();
     const types = recorder.events.map(({ type }) => type);
-    expect(types).toEqual(['driver.reset', 'driver.features', 'driver.ready', 'driver.kick', 'driver.link']);
+    expect(types).toEqual([
+      'driver.reset',
+      'driver.config',
+      'driver.features',
+      'driver.ready',
+      'driver.kick',
+      'driver.link',
+    ]);
     const [features] = all('driver.features');
     const accepted = BigInt(features!.accepted);
     expect(accepted & ~BigInt(features!.offered)).toBe(0n);

@@ -4,8 +4,12 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import {
+  closeFd,
   countFds,
   countThreads,
+  dupFd,
+  EventFd,
+  eventFdId,
   FdSocket,
   mainThreadTimes,
   parseUnixSockets,
@@ -20,6 +24,20 @@ test('counts our own descriptors', () => {
   expect(countFds(process.pid)).toBe(before + 1);
   closeSync(fd);
   expect(countFds(process.pid)).toBe(before);
+});
+
+test('knows an eventfd by its number, whatever descriptor it comes as', () => {
+  const [one, other] = [EventFd.create(), EventFd.create()];
+  const copy = dupFd(one.fd);
+  expect(eventFdId(one.fd)).toBeTypeOf('number');
+  expect(eventFdId(copy)).toBe(eventFdId(one.fd));
+  expect(eventFdId(other.fd)).not.toBe(eventFdId(one.fd));
+  const fd = openSync('/dev/null', 'r');
+  expect(eventFdId(fd)).toBeUndefined();
+  closeSync(fd);
+  closeFd(copy);
+  one.close();
+  other.close();
 });
 
 test('tells of another process what there is to tell, and nothing once it is gone', async () => {

@@ -130,7 +130,7 @@ const beyondTheTwin = ({ caseId, driver }: Variant): boolean => caseId.startsWit
  * The twin is a microvm, where no device can be unplugged, and boots nothing: test/contract/hot-plug.test.ts and
  * test/contract/guest-system.test.ts see these hold and break.
  */
-const withoutTwin: ReadonlySet<string> = new Set(['R41', 'R43', 'R44', 'R45', 'R46', 'R47', 'T5']);
+const withoutTwin: ReadonlySet<string> = new Set(['R41', 'R43', 'R44', 'R45', 'R46', 'R47', 'R48', 'T5']);
 const twinned = registry.map(({ id }) => id).filter((id) => !withoutTwin.has(id));
 
 /** So many variants of each case that both roles and every value of its matrix are among them. */

@@ -21,6 +21,10 @@ const start = z.strictObject({
         'was declined; halves = received in two buffers each, which the peer merges (MRG_RXBUF)',
     ),
   pairs: z.int().min(1).max(8).optional().describe('Queue pairs that it uses; else all of the device'),
+  'ring-size': z
+    .literal([16, 32, 64, 128, 256])
+    .optional()
+    .describe('Descriptors of each of its rings; else all that the device has, up to 256'),
 });
 
 const wait = z.boolean().default(true).describe('false: goes on at once; `await: commands` waits for it');
@@ -60,7 +64,7 @@ export const driver: Verb<z.output<typeof schema>> = {
 async function act(stage: Stage, action: Exclude<z.output<typeof schema>, string>): Promise<void> {
   if ('reset' in action) return stage.resetDriver();
   if ('pairs' in action) return stage.usePairs(action.pairs);
-  const { decline, pairs, frame, indirect, 'event-idx': eventIdx } = action.start;
+  const { decline, pairs, frame, indirect, 'event-idx': eventIdx, 'ring-size': ringSize } = action.start;
   const declined = [
     ...decline,
     ...(eventIdx ? [] : (['VIRTIO_RING_F_EVENT_IDX'] as const)),
@@ -70,5 +74,6 @@ async function act(stage: Stage, action: Exclude<z.output<typeof schema>, string
     decline: declined.reduce((mask, name) => mask | bit(features[name]!), 0n),
     frame,
     ...(pairs === undefined ? {} : { pairs }),
+    ...(ringSize === undefined ? {} : { ringSize }),
   });
 }
