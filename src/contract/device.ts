@@ -16,16 +16,14 @@ function drifted(t: Timeline): Break[] {
   });
 }
 
-const words = ({ mac, pairs, mtu }: EventOf<'driver.config'>): string =>
-  [`MAC ${mac}`, ...(pairs === undefined ? [] : [counted(pairs, 'queue pair')]), ...(mtu ? [`MTU ${mtu}`] : [])].join(
-    ', ',
-  );
+const words = ({ mac, pairs }: EventOf<'driver.config'>): string =>
+  [`MAC ${mac}`, ...(pairs === undefined ? [] : [counted(pairs, 'queue pair')])].join(', ');
 
 /** A configuration space that says something else than at first sight. What is told depends on what is offered. */
 function reconfigured(t: Timeline): Break[] {
   const [first, ...later] = t.all('driver.config');
   const differs = (config: EventOf<'driver.config'>) =>
-    (['mac', 'pairs', 'mtu'] as const).some((key) => (config[key] ?? first![key]) !== (first![key] ?? config[key]));
+    (['mac', 'pairs'] as const).some((key) => (config[key] ?? first![key]) !== (first![key] ?? config[key]));
   return later.flatMap((config): Break[] => {
     if (!differs(config)) return [];
     const seen = `the device has ${words(config)}, it had ${words(first!)}`;
@@ -37,7 +35,7 @@ export const R48: Requirement = {
   id: 'R48',
   title: 'The guest keeps its device',
   sentence:
-    'Whatever peer was lost, the device offers its driver the same features, has the same address, queue pairs and MTU, and never asks for a reset.',
+    'Whatever peer was lost, the device offers its driver the same features, has the same address and queue pairs, and never asks for a reset.',
   level: 'must',
   label: 'contract',
   sources: [

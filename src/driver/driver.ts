@@ -7,7 +7,6 @@ import {
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
-  VIRTIO_NET_F_MTU,
   VIRTIO_NET_F_STATUS,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -204,11 +203,10 @@ export class Driver {
   }
 
   /** Records what the configuration space says, but for the link, when it is new. */
-  #noteConfig({ mac, maxPairs, mtu }: NetConfig): void {
+  #noteConfig({ mac, maxPairs }: NetConfig): void {
     const config = {
       mac,
       ...(has(this.#offered, VIRTIO_NET_F_MQ) ? { pairs: maxPairs } : {}),
-      ...(has(this.#offered, VIRTIO_NET_F_MTU) ? { mtu } : {}),
     };
     const text = JSON.stringify(config);
     if (text !== this.#config) this.#o.recorder.record({ type: 'driver.config', ...config });

@@ -126,8 +126,8 @@ function text(event: Event): string {
     case 'driver.features':
       return `driver accepts features ${event.accepted} of ${event.offered}`;
     case 'driver.config': {
-      const { mac, pairs, mtu } = event;
-      const more = `${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}${mtu === undefined ? '' : `, MTU ${mtu}`}`;
+      const { mac, pairs } = event;
+      const more = `${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}`;
       return `the device has MAC ${mac}${more}`;
     }
     case 'driver.needs-reset':

@@ -425,8 +425,6 @@ export interface DriverConfig {
   mac: string;
   /** Queue pairs that it has at most; where it offers VIRTIO_NET_F_MQ. */
   pairs?: number;
-  /** Where it offers VIRTIO_NET_F_MTU. */
-  mtu?: number;
 }
 
 /** The device asks to be reset (DEVICE_NEEDS_RESET of the device status). */

@@ -81,7 +81,7 @@ export class FakeMmio implements GuestBus {
   async readBytes(addr: bigint, length: number): Promise<Buffer> {
     this.commands++;
     if (addr < BASE) return this.memory.read(addr, length);
-    const config = Buffer.alloc(12);
+    const config = Buffer.alloc(10);
     config[6] = 1;
     config.writeUInt16LE(this.maxPairs, 8);
     return config.subarray(0, length);
