@@ -94,6 +94,7 @@ export {
   rejudge,
   resultsSchema,
   run,
+  type SeenPatterns,
   type Shard,
   type Slower,
   type State,

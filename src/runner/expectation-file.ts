@@ -75,7 +75,7 @@ const definition = z.strictObject({
 
 export type Build = z.output<typeof definition>['build'];
 /** How requirements break that are expected to, by their ids: regular expressions. */
-export type SeenPatterns = z.output<typeof definition>['seen'];
+export type SeenPatterns = Readonly<Partial<Record<string, string>>>;
 /** One known failure. */
 export type Entry = z.output<typeof entry>;
 

@@ -8,7 +8,7 @@ export {
   type State,
 } from './compare.js';
 export { TIMELINES } from './execute.js';
-export { expectedSchema, loadExpectations } from './expectation-file.js';
+export { expectedSchema, loadExpectations, type SeenPatterns } from './expectation-file.js';
 export { Expectations, type KnownFailure } from './expectations.js';
 export { mergeFiles, mergeRuns } from './merge.js';
 export { pool } from './pool.js';

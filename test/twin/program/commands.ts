@@ -88,6 +88,7 @@ export function commands(twin: Twin): Record<string, Command> {
     },
     'migrate-set-parameters': () => NOTHING,
     migrate: ({ uri }) => {
+      if (twin.migrationBlocker !== undefined) return failure(twin.migrationBlocker);
       if (twin.migration && !twin.migration.over) return failure('There is a migration process in progress');
       return { return: {}, after: () => twin.migrate(String(uri).replace(/^unix:/, ''), pause) };
     },

@@ -6,6 +6,7 @@ import {
   VHOST_USER_F_PROTOCOL_FEATURES,
   VHOST_USER_PROTOCOL_F_BACKEND_REQ,
   VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
+  VHOST_USER_PROTOCOL_F_LOG_SHMFD,
   VHOST_USER_PROTOCOL_F_MQ,
   VHOST_USER_PROTOCOL_F_MTU,
   VHOST_USER_PROTOCOL_F_RARP,
@@ -62,6 +63,8 @@ export class FrontEnd implements NetBackend {
   readonly #enabled: boolean[];
   /** Everything opened for one connection. */
   #fds: { close(): void }[] = [];
+  /** Why nothing is migrated with the back-end that came last: it cannot log what it writes. */
+  blocker: string | undefined;
   /** While memory is migrated. */
   #log: DirtyLog | undefined;
   readonly #to: Messenger;
@@ -229,6 +232,8 @@ export class FrontEnd implements NetBackend {
       if (!has(this.offered, VHOST_USER_F_PROTOCOL_FEATURES)) return;
       const offered = await this.#to.ask('GET_PROTOCOL_FEATURES');
       this.#to.protocolFeatures = this.#o.behaviour.acksProtocolFeatures(acceptedProtocolFeatures(offered));
+      const logs = this.#to.has(VHOST_USER_PROTOCOL_F_LOG_SHMFD);
+      this.blocker = logs ? undefined : 'Migration disabled: the back-end lacks VHOST_USER_PROTOCOL_F_LOG_SHMFD';
       await this.#to.send('SET_PROTOCOL_FEATURES', u64(this.#to.protocolFeatures));
     },
     'queue-num': async () => {

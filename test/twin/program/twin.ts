@@ -114,6 +114,11 @@ export class Twin {
     return this.#migration;
   }
 
+  /** Why it cannot be migrated. */
+  get migrationBlocker(): string | undefined {
+    return this.#frontEnd?.blocker;
+  }
+
   /** Begins to migrate. @param path a unix socket that somebody listens on */
   migrate(path: string, pause: boolean): void {
     if (!this.#ram || !this.#frontEnd || !this.#device) throw new Error('there is nothing to migrate');
