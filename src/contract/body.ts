@@ -1,4 +1,4 @@
-import type { Json, RunBegin, Timeline } from '../timeline/index.js';
+import type { EventOf, Json, RunBegin, Timeline } from '../timeline/index.js';
 
 /** A field of a message's JSON body; undefined when it is not there. Bodies come from files too, so nothing is taken for granted. */
 function field(body: Json, key: string): Json | undefined {
@@ -47,4 +47,9 @@ export function contextOf(t: Timeline): RunBegin | undefined {
 export function atLeast(version: string, major: number, minor: number): boolean {
   const [a = 0, b = 0] = version.split('.').map(Number);
   return a > major || (a === major && b >= minor);
+}
+
+/** QMP's answer to a command. */
+export function answerTo(t: Timeline, { id, seq }: EventOf<'qmp.command'>): EventOf<'qmp.reply'> | undefined {
+  return t.first('qmp.reply', (reply) => reply.id === id, seq);
 }

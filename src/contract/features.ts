@@ -11,7 +11,7 @@ import { bigIn } from './body.js';
 import { acceptedIn, periodAt } from './guest-state.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { type SessionView, servedSessions } from './sessions.js';
+import { lastReply, type SessionView, servedSessions } from './sessions.js';
 import { perTimeline } from './timing.js';
 
 const net = virtioNetFeatures;
@@ -63,7 +63,7 @@ const logging = (t: Timeline, message: Message): boolean => loggingFrom(t) < mes
 
 /** The features that the peer offered on the connection before a message. */
 function offered(view: SessionView, message: Message): bigint {
-  const reply = view.replies.findLast((e) => e.name === 'GET_FEATURES' && e.seq < message.seq);
+  const reply = lastReply(view, 'GET_FEATURES', message.seq);
   return (reply && bigIn(reply.body, 'value')) ?? 0n;
 }
 

@@ -1,5 +1,5 @@
 import { type EventOf, firstIndex, type Ms, type Timeline } from '../timeline/index.js';
-import { flagIn } from './body.js';
+import { answerTo, flagIn } from './body.js';
 import { unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { removals } from './removal.js';
@@ -39,10 +39,10 @@ function firstLink(t: Timeline, test: (link: Link) => boolean, seq: number): Lin
 const lastLink = (t: Timeline, seq: number): Link | undefined =>
   linksOf(t)[firstIndex(linksOf(t), (link) => link.seq >= seq) - 1];
 
-/** The handshake that followed a loss: QEMU raises the link when it is complete. */
-function nextHandshake(t: Timeline, loss: Loss): EventOf<'wire.recv'> | undefined {
+/** The handshake that was complete next after an event: QEMU raises the link then. */
+function nextHandshake(t: Timeline, afterSeq: number): EventOf<'wire.recv'> | undefined {
   const all = completed(t);
-  return all[firstIndex(all, ({ seq }) => seq > loss.close.seq)];
+  return all[firstIndex(all, ({ seq }) => seq > afterSeq)];
 }
 
 /** The messages that completed a handshake, in order. */
@@ -57,7 +57,7 @@ const completed = perTimeline((t: Timeline): readonly EventOf<'wire.recv'>[] =>
  * After a shorter absence both changes can fall between two looks of the guest, and nothing can be said.
  */
 function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
-  const raised = nextHandshake(t, loss);
+  const raised = nextHandshake(t, loss.close.seq);
   const until = Math.min(raised?.t ?? Infinity, horizon(t).t);
   // Down already: an earlier loss, with both changes after it too close together to be seen.
   const before = lastLink(t, loss.close.seq);
@@ -74,33 +74,34 @@ function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
 
 const setsLink = ({ execute }: EventOf<'qmp.command'>): boolean => execute === 'set_link';
 
+/** The commands that were to lower the link. */
+const lowering = (t: Timeline): EventOf<'qmp.command'>[] =>
+  t.all('qmp.command').filter((command) => setsLink(command) && !flagIn(command.arguments ?? null, 'up'));
+
 /** Commands that lowered the link of a QEMU with one port, and that the guest did not see in time. */
 function missedCommands(t: Timeline): Break[] {
   if (t.first('peer.other')) return [];
-  return t.all('qmp.command').flatMap((command) => {
-    const done = t.first('qmp.reply', ({ id }) => id === command.id, command.seq);
-    const before = lastLink(t, command.seq);
-    if (!setsLink(command) || flagIn(command.arguments ?? null, 'up') || !done || done.error || !before?.up) return [];
+  return lowering(t).flatMap((command) => {
+    const done = answerTo(t, command);
+    if (!done || done.error || !lastLink(t, command.seq)?.up) return [];
     const down = firstLink(t, (e) => !e.up, command.seq);
     // Either raises it again, whoever lowered it; a driver that starts anew looks anew.
-    const raised = completed(t).find(({ seq }) => seq > command.seq);
+    const raised = nextHandshake(t, command.seq);
     const other = t.first('qmp.command', setsLink, command.seq);
     const reset = t.first('driver.reset', () => true, command.seq);
     const until = Math.min(...[down, raised, other, reset, horizon(t)].map((e) => e?.t ?? Infinity));
     const wait = until <= done.t ? 0 : unowed(t, done.t, until);
     if (wait <= LINK_MS) return [];
-    const what = down?.t === until ? `went down only ${ms(wait)} after` : `was still up ${ms(wait)} after`;
-    const events = [command.seq, done.seq, ...(down?.t === until ? [down.seq] : [])];
+    const late = down?.t === until ? down : undefined;
+    const what = late ? `went down only ${ms(wait)} after` : `was still up ${ms(wait)} after`;
+    const events = [command.seq, done.seq, ...(late ? [late.seq] : [])];
     return [{ kind: 'violation', seen: `the guest's link ${what} set_link was to lower it`, events }];
   });
 }
 
 /** When a command was next to lower the link: one that is under way may be carried out at any time. */
 function loweredAfter(t: Timeline, seq: number): number {
-  const command = t
-    .all('qmp.command')
-    .filter((one) => setsLink(one) && !flagIn(one.arguments ?? null, 'up'))
-    .find(({ id, seq: at }) => (t.first('qmp.reply', (reply) => reply.id === id, at)?.seq ?? Infinity) > seq);
+  const command = lowering(t).find((one) => (answerTo(t, one)?.seq ?? Infinity) > seq);
   return command?.t ?? Infinity;
 }
 

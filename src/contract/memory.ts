@@ -31,10 +31,13 @@ const SHADOW = 2 ** 40;
 
 type Look = EventOf<'proc.sample'> & { anonymous: number };
 
+const looksAtRest = (t: Timeline): Look[] =>
+  t.all('proc.sample').filter((look): look is Look => look.anonymous !== undefined);
+
 /** The looks at rest with a session open, or without one: whichever there are more of. */
 function alike(t: Timeline): Look[] {
   const end = horizon(t).seq;
-  const looks = t.all('proc.sample').filter((look): look is Look => look.anonymous !== undefined && look.seq < end);
+  const looks = looksAtRest(t).filter(({ seq }) => seq < end);
   const spans = sessionViews(t).map(({ open, toSeq }) => ({ from: open.seq, to: toSeq }));
   let next = 0;
   let until = -1;
@@ -49,9 +52,9 @@ function alike(t: Timeline): Look[] {
 /** Absences in which a dialling QEMU found nobody, and nothing else went on, with the last look before and the first after. */
 function vainDials(t: Timeline): { before: Look; after: Look; dials: number }[] {
   const every = contextOf(t)?.reconnectMs ?? 0;
-  const looks = t.all('proc.sample').filter((look): look is Look => look.anonymous !== undefined);
-  const views = sessionViews(t);
   if (every === 0) return [];
+  const looks = looksAtRest(t);
+  const views = sessionViews(t);
   return views.slice(1).flatMap((view, i) => {
     const { to, toSeq } = views[i]!;
     const before = looks.findLast(({ seq }) => seq < toSeq);
@@ -81,13 +84,12 @@ export const R40: Requirement = {
     const looks = alike(t);
     if (looks.some(({ peak }) => peak !== undefined && peak > SHADOW))
       return notApplicable('QEMU was built with a sanitizer, which keeps what was freed');
-    const [vain] = vainDials(t)
-      .map(({ before, after, dials }) => ({
-        seen: `${kib(before.anonymous)} before ${dials} dials that failed, ${kib(after.anonymous)} after them`,
-        events: [before.seq, after.seq],
-        grown: after.anonymous - before.anonymous > ABSENCE_GROWN,
-      }))
-      .sort((a, b) => Number(b.grown) - Number(a.grown));
+    const absences = vainDials(t).map(({ before, after, dials }) => ({
+      seen: `${kib(before.anonymous)} before ${dials} dials that failed, ${kib(after.anonymous)} after them`,
+      events: [before.seq, after.seq],
+      grown: after.anonymous - before.anonymous > ABSENCE_GROWN,
+    }));
+    const vain = absences.find(({ grown }) => grown) ?? absences[0];
     if (vain?.grown) return broken('violation', `memory grows in an absence: ${vain.seen}`, vain.events);
     const size = Math.floor(looks.length / PARTS);
     if (size < LOOKS)

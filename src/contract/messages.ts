@@ -3,7 +3,7 @@ import { bit, VHOST_USER_PROTOCOL_F_XEN_MMAP } from '../wire/index.js';
 import { bigIn, listIn } from './body.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { type SessionView, servedSessions } from './sessions.js';
+import { lastReply, type SessionView, servedSessions } from './sessions.js';
 
 /** Codes of the peer's and the wire's errors that are about the message itself, not about what the guest put on a ring. */
 const MALFORMED = /^ERR_(WIRE_\w+|FDS|RING|RING_BASE|PROTOCOL|NOT_OFFERED)$/;
@@ -21,7 +21,7 @@ function excess(view: SessionView): Break[] {
     view.received
       .filter(({ name }) => name === ack)
       .flatMap((message) => {
-        const answer = view.replies.findLast((reply) => reply.name === offer && reply.seq < message.seq);
+        const answer = lastReply(view, offer, message.seq);
         const acked = bigIn(message.body, 'value');
         const offered = answer && bigIn(answer.body, 'value');
         if (acked === undefined || answer === undefined || offered === undefined) return [];

@@ -7,7 +7,7 @@ import { type MigrationView, migrations, SETTLED_MS } from './migrations.js';
 import type { Requirement } from './requirement.js';
 import { applied, type Region } from './ring-memory.js';
 import { ringSpans } from './ring-spans.js';
-import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import { lastReply, ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon, spent, uncovered } from './timing.js';
 
 /**
@@ -54,13 +54,11 @@ function withoutLog(t: Timeline, { begin }: MigrationView): SessionView | undefi
   const there = servedSessions(t).find(
     ({ handshake: { complete }, toSeq }) => complete && complete.seq < begin.seq && toSeq > begin.seq,
   );
-  const offer = (name: string) =>
-    bigIn(there?.replies.findLast((reply) => reply.name === name && reply.seq < begin.seq)?.body ?? null, 'value');
-  const features = offer('GET_FEATURES');
-  const protocol = offer('GET_PROTOCOL_FEATURES');
-  const logs = features === undefined || (features & LOG) !== 0n;
-  const shares = protocol === undefined || (protocol & SHARED_LOG) !== 0n;
-  return logs && shares ? undefined : there;
+  const lacks = (name: string, feature: bigint): boolean => {
+    const offer = bigIn((there && lastReply(there, name, begin.seq)?.body) ?? null, 'value');
+    return offer !== undefined && (offer & feature) === 0n;
+  };
+  return lacks('GET_FEATURES', LOG) || lacks('GET_PROTOCOL_FEATURES', SHARED_LOG) ? there : undefined;
 }
 
 /** What is wrong with how one migration ended. */
@@ -187,11 +185,13 @@ function superfluous(t: Timeline, view: SessionView): Break[] {
 function short(view: SessionView): Break[] {
   let table: readonly Region[] = [];
   return view.received.flatMap((message): Break[] => {
-    if (['SET_MEM_TABLE', 'ADD_MEM_REG', 'REM_MEM_REG'].includes(message.name)) table = applied(table, message);
+    table = applied(table, message);
     const size = message.name === 'SET_LOG_BASE' ? bigIn(message.body, 'size') : undefined;
+    if (size === undefined) return [];
+    const logged = size * LOGGED_BY_BYTE;
     const end = table.reduce((top, { guestAddr, size: of }) => (guestAddr + of > top ? guestAddr + of : top), 0n);
-    if (size === undefined || size * LOGGED_BY_BYTE >= end) return [];
-    const covers = `is for memory up to 0x${(size * LOGGED_BY_BYTE).toString(16)}, the guest's ends at 0x${end.toString(16)}`;
+    if (logged >= end) return [];
+    const covers = `is for memory up to 0x${logged.toString(16)}, the guest's ends at 0x${end.toString(16)}`;
     const seen = `session ${view.session}: the log of ${size} bytes (message ${message.index}) ${covers}`;
     return [{ kind: 'violation', seen, events: [message.seq] }];
   });

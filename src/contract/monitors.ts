@@ -1,4 +1,5 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { answerTo } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { QMP_ANSWER_MS } from './process.js';
 import type { Requirement } from './requirement.js';
@@ -61,7 +62,7 @@ function dropped(t: Timeline, { open, close }: Client): Break[] {
 function firstAnswerSince(t: Timeline, since: EventOf<'monitor.reply'>): number {
   const beat = t.first('qmp.heartbeat', ({ sent }) => sent >= since.t, since.seq);
   const command = t.first('qmp.command', () => true, since.seq);
-  const reply = command && t.first('qmp.reply', ({ id }) => id === command.id, command.seq);
+  const reply = command && answerTo(t, command);
   return Math.min(beat?.seq ?? Infinity, reply?.seq ?? Infinity);
 }
 

@@ -38,7 +38,7 @@ function shared(view: SessionView): Break[] {
     if (name === 'RESET_OWNER' || name === 'RESET_DEVICE') owners.clear();
     if (name !== 'SET_VRING_KICK' && name !== 'SET_VRING_CALL') return [];
     owners.delete(key);
-    const [other] = [...owners].filter(([, owner]) => owner.eventfd === eventfd);
+    const other = [...owners].find(([, owner]) => owner.eventfd === eventfd);
     owners.set(key, message);
     if (eventfd === undefined || !other) return [];
     const seen = `session ${view.session}: ${key} came with the eventfd of ${other[0]}`;

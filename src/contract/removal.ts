@@ -1,5 +1,6 @@
 import { CHARDEV_ID, NETDEV_ID, NIC_ID } from '../qemu/index.js';
 import type { Event, EventOf, Json, Timeline } from '../timeline/index.js';
+import { answerTo } from './body.js';
 import { perTimeline, type Span, uncovered } from './timing.js';
 
 /** A QMP command that QEMU carried out: the command and its answer. */
@@ -34,7 +35,7 @@ function commands(t: Timeline, execute: string, id: string): Added[] {
     .all('qmp.command')
     .filter((command) => command.execute === execute && idOf(command.arguments) === id)
     .flatMap((asked) => {
-      const answered = t.first('qmp.reply', (reply) => reply.id === asked.id, asked.seq);
+      const answered = answerTo(t, asked);
       if (answered?.error !== undefined) return [];
       return [answered ? { asked, answered } : { asked }];
     });

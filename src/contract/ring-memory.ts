@@ -29,7 +29,7 @@ function region(body: Json): Region | undefined {
     : { guestAddr, size, userAddr };
 }
 
-/** The memory table after a message. */
+/** The memory table after a message; the same after one that is not about it. */
 export function applied(table: readonly Region[], message: Message): readonly Region[] {
   if (message.name === 'SET_MEM_TABLE') return listIn(message.body, 'regions').flatMap((body) => region(body) ?? []);
   const one = region(bodyIn(message.body, 'region'));

@@ -73,6 +73,11 @@ export function ringOf(message: { body: EventOf<'wire.recv'>['body'] }): number 
   return numberIn(message.body, 'index');
 }
 
+/** The last answer of a session's peer to messages of a name, before an event. */
+export function lastReply(view: SessionView, name: string, beforeSeq: number): EventOf<'wire.send'> | undefined {
+  return view.replies.findLast((reply) => reply.name === name && reply.seq < beforeSeq);
+}
+
 /** The SET_PROTOCOL_FEATURES that was in force at an event. */
 export function protocolAck(view: SessionView, beforeSeq: number): EventOf<'wire.recv'> | undefined {
   return view.received.findLast(({ name, seq }) => name === 'SET_PROTOCOL_FEATURES' && seq < beforeSeq);

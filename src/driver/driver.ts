@@ -1,3 +1,4 @@
+import { macText } from '../switch/index.js';
 import type { Hex, Ms, Recorder } from '../timeline/index.js';
 import { controlQueueIndex, NET_CONFIG_SIZE, type NetConfig, parseNetConfig } from '../virtio/index.js';
 import {
@@ -72,8 +73,6 @@ export class Driver {
   /** Lives of the device so far. */
   #lives = 0;
   #link: boolean | undefined;
-  /** The last one recorded, as text. */
-  #config = '';
   /** What the device offered at the last start. */
   #offered = 0n;
   /** Rings and interrupt status are to be looked at (again). */
@@ -120,12 +119,9 @@ export class Driver {
     ]);
     this.#features = this.#choose(offered & ~decline);
     this.#offered = offered;
-    this.#noteConfig(parseNetConfig(config));
-    const device = await this.#negotiate(transport, offered, parseNetConfig(config).maxPairs, {
-      pairs,
-      frame,
-      ringSize,
-    });
+    const netConfig = parseNetConfig(config);
+    this.#noteConfig(netConfig);
+    const device = await this.#negotiate(transport, offered, netConfig.maxPairs, { pairs, frame, ringSize });
     this.#device = device;
     await Promise.all([device.setUp(), transport.setStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)]);
     recorder.record({
@@ -195,8 +191,8 @@ export class Driver {
   async link(): Promise<boolean | undefined> {
     if (!this.#transport || !this.#device || !has(this.#features, VIRTIO_NET_F_STATUS)) return undefined;
     const config = parseNetConfig(await this.#transport.config(NET_CONFIG_SIZE));
-    const { linkUp } = config;
     this.#noteConfig(config);
+    const { linkUp } = config;
     if (linkUp !== this.#link) this.#o.recorder.record({ type: 'driver.link', up: linkUp });
     this.#link = linkUp;
     return linkUp;
@@ -204,13 +200,10 @@ export class Driver {
 
   /** Records what the configuration space says, but for the link, when it is new. */
   #noteConfig({ mac, maxPairs }: NetConfig): void {
-    const config = {
-      mac,
-      ...(has(this.#offered, VIRTIO_NET_F_MQ) ? { pairs: maxPairs } : {}),
-    };
-    const text = JSON.stringify(config);
-    if (text !== this.#config) this.#o.recorder.record({ type: 'driver.config', ...config });
-    this.#config = text;
+    const config = { mac: macText(mac), ...(has(this.#offered, VIRTIO_NET_F_MQ) ? { pairs: maxPairs } : {}) };
+    const last = this.#o.recorder.latest('driver.config');
+    if (last?.mac === config.mac && last.pairs === config.pairs) return;
+    this.#o.recorder.record({ type: 'driver.config', ...config });
   }
 
   /** Records that the device asks for a reset, if it does. */

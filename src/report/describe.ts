@@ -127,8 +127,7 @@ function text(event: Event): string {
       return `driver accepts features ${event.accepted} of ${event.offered}`;
     case 'driver.config': {
       const { mac, pairs } = event;
-      const more = `${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}`;
-      return `the device has MAC ${mac}${more}`;
+      return `the device has MAC ${mac}${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}`;
     }
     case 'driver.needs-reset':
       return 'the device asks for a reset';

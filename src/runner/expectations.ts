@@ -1,8 +1,8 @@
 import type { Variant } from '../cases/index.js';
 import { type ContractLevel, levels, registry } from '../contract/index.js';
 import type { Entry, SeenPatterns } from './expectation-file.js';
-import type { Expectation, RequirementResult, VariantResult } from './result.js';
-import { breaks } from './verdict.js';
+import type { Expectation, VariantResult } from './result.js';
+import { type Broken, breaks } from './verdict.js';
 
 /** An entry, with its line in the file and the variants that it names. */
 export interface KnownFailure {
@@ -56,10 +56,9 @@ export class Expectations {
   }
 
   /** Whether a requirement broke in the way that is known, and in no other. */
-  #isAsKnown({ requirement, judgement }: RequirementResult): boolean {
+  #isAsKnown({ requirement, judgement: { seen, also = [] } }: Broken): boolean {
     const pattern = this.#seen.get(requirement);
-    const words = [judgement.seen, ...('also' in judgement ? (judgement.also ?? []) : [])];
-    return !pattern || words.every((seen) => pattern.test(seen));
+    return !pattern || [seen, ...also].every((words) => pattern.test(words));
   }
 }
 

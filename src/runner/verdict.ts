@@ -19,17 +19,17 @@ export interface Outcome {
 
 const SEVERITY: readonly FailKind[] = ['crash', 'hang', 'violation'];
 
+/** A requirement that broke, and how. */
+export type Broken = RequirementResult & { judgement: { outcome: 'break' }; kind: FailKind };
+
 /** The breaks of requirements from a level up, worst first, in the contract's order within a kind. */
-export function breaks(
-  results: readonly RequirementResult[],
-  from: ContractLevel = 'must',
-): (RequirementResult & { kind: FailKind })[] {
+export function breaks(results: readonly RequirementResult[], from: ContractLevel = 'must'): Broken[] {
   const level = new Map(registry.map((requirement: Requirement) => [requirement.id, requirement.level]));
   const counts = levels.slice(0, levels.indexOf(from) + 1);
   return results
-    .flatMap((result) =>
-      result.judgement.outcome === 'break' && counts.includes(level.get(result.requirement)!)
-        ? [{ ...result, kind: result.judgement.kind }]
+    .flatMap(({ requirement, judgement }) =>
+      judgement.outcome === 'break' && counts.includes(level.get(requirement)!)
+        ? [{ requirement, judgement, kind: judgement.kind }]
         : [],
     )
     .sort((a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind));

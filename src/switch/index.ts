@@ -1,4 +1,5 @@
 /** A learning switch with a host that guests can ping, pure over bytes, and the capture of what passes its ports. */
+export { macText } from './address.js';
 export { Capture, type CaptureCounters, type CaptureOptions } from './capture.js';
 export { completeChecksum } from './checksum.js';
 export type { HostOptions } from './host.js';

@@ -15,8 +15,7 @@ export const NET_CONFIG_SIZE = 10;
  * VIRTIO_NET_F_MQ.
  */
 export interface NetConfig {
-  /** As `52:54:00:12:34:56`. */
-  mac: string;
+  mac: Buffer;
   linkUp: boolean;
   maxPairs: number;
 }
@@ -24,7 +23,7 @@ export interface NetConfig {
 /** Decodes the first NET_CONFIG_SIZE bytes. */
 export function parseNetConfig(bytes: Buffer): NetConfig {
   return {
-    mac: [...bytes.subarray(MAC, STATUS)].map((byte) => byte.toString(16).padStart(2, '0')).join(':'),
+    mac: bytes.subarray(MAC, STATUS),
     linkUp: (bytes.readUInt16LE(STATUS) & STATUS_LINK_UP) !== 0,
     maxPairs: bytes.readUInt16LE(MAX_PAIRS),
   };

@@ -54,6 +54,7 @@ describe.each(names)('the driver on %s', (name) => {
       'driver.kick',
       'driver.link',
     ]);
+    expect(all('driver.config')).toMatchObject([{ mac: expect.stringMatching(/^52:54:00(:[0-9a-f]{2}){3}$/) }]);
     const [features] = all('driver.features');
     const accepted = BigInt(features!.accepted);
     expect(accepted & ~BigInt(features!.offered)).toBe(0n);

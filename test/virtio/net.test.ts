@@ -54,7 +54,7 @@ describe('virtio-net', () => {
 
   it('reads address, link and pairs from the configuration space', () => {
     const bytes = Buffer.from('525400123456' + '0100' + '0400', 'hex');
-    expect(parseNetConfig(bytes)).toEqual({ mac: '52:54:00:12:34:56', linkUp: true, maxPairs: 4 });
+    expect(parseNetConfig(bytes)).toEqual({ mac: Buffer.from('525400123456', 'hex'), linkUp: true, maxPairs: 4 });
     bytes[6] = 2;
     expect(parseNetConfig(bytes).linkUp).toBe(false);
   });
