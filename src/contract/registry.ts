@@ -28,7 +28,7 @@ import { R20, R27 } from './ring-setup.js';
 import { R32 } from './ring-stop.js';
 import { R6, R7, R8, R9 } from './server.js';
 import { R11, R19 } from './start-up.js';
-import { R45, R46 } from './told.js';
+import { R45, R46, R49 } from './told.js';
 import { T1, T2 } from './traffic.js';
 import { T3 } from './traffic-order.js';
 import { R36 } from './wrong-answers.js';
@@ -41,7 +41,7 @@ export const registry: readonly Requirement[] = [
   ...[R18, R19, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31, R32],
-  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47, R48],
+  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47, R48, R49],
   ...[T1, T2, T3, T4, T5],
   M1,
 ];

@@ -1,11 +1,12 @@
+import { macText } from '../switch/index.js';
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { bit, type ProtocolFeatureName, protocolFeatures, virtioNetFeatures } from '../wire/index.js';
-import { bigIn, contextOf } from './body.js';
-import { acceptedIn, periodAt } from './guest-state.js';
+import { answerTo, bigIn, contextOf } from './body.js';
+import { acceptedIn, freeSince, periodAt, unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning } from './ring-spans.js';
-import { ackedProtocol, type SessionView, servedSessions, unowed } from './sessions.js';
+import { ackedProtocol, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon } from './timing.js';
 
 /** Bit of the device status: the driver is ready (virtio 1.2, 2.1). */
@@ -13,6 +14,9 @@ const DRIVER_OK = 4n;
 
 /** It follows the last ring at once. */
 const STATUS_MS = 1000;
+
+/** It is sent before the monitor answers. */
+const RARP_MS = 1000;
 
 /** What QEMU stops rings with. */
 const stops: ReadonlySet<string> = new Set(['GET_VRING_BASE', 'SET_STATUS']);
@@ -99,5 +103,68 @@ export const R46: Requirement = {
     }
     if (events.length === 0 && breaks.length === 0) return notApplicable('no rings ran where the status is told');
     return judged(breaks, hold(`DRIVER_OK told in ${counted(events.length, 'session')}`, events));
+  },
+};
+
+/** The address in a SEND_RARP: the low six bytes of the payload, the first of them lowest (vhost_user_migration_done). */
+function addressIn({ body }: EventOf<'wire.recv'>): string {
+  const payload = Buffer.alloc(8);
+  payload.writeBigUInt64LE(bigIn(body, 'value') ?? 0n);
+  return macText(payload.subarray(0, 6));
+}
+
+/** The session to whose peer an announcement must go that the monitor carried out; undefined when there is none. */
+function announcedTo(t: Timeline, command: EventOf<'qmp.command'>, reply: EventOf<'qmp.reply'>) {
+  const { seq } = command;
+  const accepted = acceptedIn(periodAt(t, seq)) ?? 0n;
+  if ((accepted & bit(virtioNetFeatures.VIRTIO_NET_F_GUEST_ANNOUNCE)) !== 0n) return undefined;
+  // Sent while the machine is stopped it is queued, and with its link down it is dropped (net/net.c).
+  if (freeSince(t, seq) === undefined) return undefined;
+  const at = (view: SessionView) => (view.handshake.complete?.seq ?? Infinity) < seq && view.toSeq > reply.seq;
+  const view = servedSessions(t).find(at);
+  return view && !stuck(view) && acked(view, 'VHOST_USER_PROTOCOL_F_RARP', seq) ? view : undefined;
+}
+
+export const R49: Requirement = {
+  id: 'R49',
+  title: 'The network is told where the guest is',
+  sentence:
+    "Where QEMU acked VHOST_USER_PROTOCOL_F_RARP and the guest does not announce itself, announce-self makes it send SEND_RARP, with the device's address.",
+  level: 'must',
+  label: 'spec',
+  sources: [
+    'spec:Front-end message types',
+    'qemu:net/announce.c#qemu_announce_self_iter',
+    'qemu:net/vhost-user.c#vhost_user_receive',
+    'qemu:hw/virtio/vhost-user.c#vhost_user_migration_done',
+  ],
+  allowed: `Within ${RARP_MS} ms, and before QEMU stops the rings. As often as QEMU likes.`,
+  judge(t) {
+    if (unseenGuest(t)) return notApplicable('what the guest accepted is not known');
+    const breaks: Break[] = [];
+    const told = servedSessions(t).flatMap(({ received }) => received.filter(({ name }) => name === 'SEND_RARP'));
+    for (const message of told) {
+      const mac = t.last('driver.config', () => true, message.seq)?.mac;
+      const address = addressIn(message);
+      if (mac === undefined || address === mac) continue;
+      const seen = `session ${message.session}: SEND_RARP says ${address}, the device has ${mac}`;
+      breaks.push({ kind: 'violation', seen, events: [message.seq] });
+    }
+    for (const command of t.all('qmp.command').filter(({ execute }) => execute === 'announce-self')) {
+      const reply = answerTo(t, command);
+      const view = reply && reply.error === undefined ? announcedTo(t, command, reply) : undefined;
+      if (!view) continue;
+      const after = view.received.filter(({ seq }) => seq > command.seq);
+      const rarp = after.find(({ name }) => name === 'SEND_RARP');
+      const stop = after.find(({ name, seq }) => stops.has(name) && seq < (rarp?.seq ?? Infinity));
+      const wait = unowed(t, reply!.t, Math.min(rarp?.t ?? Infinity, view.to, horizon(t).t));
+      if (!stop && wait <= RARP_MS) continue;
+      const what = stop ? `did not come before ${stop.name}` : `took ${ms(wait)} from the answer to announce-self`;
+      const events = [command.seq, ...[stop, rarp].flatMap((e) => e?.seq ?? [])];
+      breaks.push({ kind: 'violation', seen: `session ${view.session}: SEND_RARP ${what}`, events });
+    }
+    if (told.length === 0 && breaks.length === 0) return notApplicable('nothing was to be announced');
+    const events = told.map(({ seq }) => seq);
+    return judged(breaks, hold(`${counted(told.length, 'SEND_RARP', 'SEND_RARP')} with the device's address`, events));
   },
 };

@@ -31,6 +31,9 @@ const NEEDS_RESET = 64;
 /** Linux and QEMU both use 256 unless told otherwise; more would only cost memory. */
 const MAX_RING_SIZE = 256;
 
+/** With a control queue; a device of QEMU's has up to 1024 queues (include/hw/virtio/virtio.h, VIRTIO_QUEUE_MAX). */
+const MAX_PAIRS = 511;
+
 /** How one start of the driver differs from what the options say. */
 export interface StartChoice {
   /** Feature bits that it declines although its personality accepts them, as a mask. */
@@ -303,6 +306,12 @@ export class Driver {
         'frames in halves need a device that merges buffers',
       );
     const devicePairs = has(accepted, VIRTIO_NET_F_MQ) ? maxPairs : 1;
+    if (devicePairs < 1 || devicePairs > MAX_PAIRS)
+      throw new DriverError(
+        'ERR_DEVICE',
+        `the device claims ${devicePairs} queue pairs`,
+        `a virtio device of QEMU's has at most ${MAX_PAIRS}`,
+      );
     if (pairs > devicePairs)
       throw new DriverError(
         'ERR_DEVICE',

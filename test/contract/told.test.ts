@@ -97,3 +97,65 @@ describe('R46 every peer is told that the driver is ready', () => {
     expectNotApplicable('R46', server({ driver: 'none' }));
   });
 });
+
+/** A monitor that is asked to announce the guest at times, and what QEMU sends then; by session. */
+function announced(story: Story, payload: (session: number) => Hex | undefined = () => '0x563412005452'): Story {
+  const events = [1, 2].flatMap((session): Timed[] => {
+    const { t } = story.find('session.close', (close) => close.session === session);
+    const value = payload(session);
+    const rarp = { index: 99, request: 19, name: 'SEND_RARP', flags: 1, size: 8, body: { value: value! }, fds: 0 };
+    return [
+      { type: 'qmp.command', t: t - 3, id: 900 + session, execute: 'announce-self' },
+      ...(value === undefined ? [] : [{ type: 'wire.recv' as const, t: t - 2, session, ...rarp }]),
+      { type: 'qmp.reply', t: t - 1, id: 900 + session, execute: 'announce-self', latency: 2, value: {} },
+    ];
+  });
+  return story
+    .plus({ type: 'driver.config', t: story.find('driver.features').t, mac: '52:54:00:12:34:56' })
+    .plus(...events);
+}
+
+describe('R49 the network is told where the guest is', () => {
+  const untold = announced(server({ away: [200, 200] }), (session) => (session === 2 ? undefined : '0x563412005452'));
+  const answer = untold.find('qmp.reply', ({ id }) => id === 902).t;
+
+  it('holds where each peer is told', () => {
+    expectHold('R49', announced(server()), /^2 SEND_RARP with the device's address$/);
+    expectHold('R49', announced(client({ pairs: 2 })));
+  });
+
+  it('breaks when one is told another address', () =>
+    expectBreak(
+      'R49',
+      announced(server(), (session) => (session === 2 ? '0x0' : '0x563412005452')),
+      'violation',
+      /^session 2: SEND_RARP says 00:00:00:00:00:00, the device has 52:54:00:12:34:56$/,
+    ));
+
+  it('breaks when one whose rings run on, or were stopped, is not told', () => {
+    const late = /^session 2: SEND_RARP took \d+ ms from the answer to announce-self$/;
+    expectBreak('R49', untold.stretch(answer + 0.5, 2000), 'violation', late);
+    const stop = { index: 99, request: 39, name: 'SET_STATUS', flags: 1, size: 8, body: { value: hex(0n) }, fds: 0 };
+    const stopped = untold.plus({ type: 'wire.recv', t: answer + 0.5, session: 2, ...stop });
+    expectBreak('R49', stopped, 'violation', /^session 2: SEND_RARP did not come before SET_STATUS$/);
+  });
+
+  it('asks nothing of a peer that left soon, has not the feature, or is behind a link that is down, nor for a guest that announces itself', () => {
+    expectHold('R49', untold, /^1 SEND_RARP/);
+    const waited = untold.stretch(answer + 0.5, 2000);
+    const accepted = hex(ACCEPTED | bit(virtioNetFeatures.VIRTIO_NET_F_GUEST_ANNOUNCE));
+    expectHold('R49', waited.with('driver.features', any, { accepted }));
+    const withoutRarp = { body: { value: hex(0x100cbn) } };
+    expectHold(
+      'R49',
+      waited.with('wire.recv', ({ name }) => name === 'SET_PROTOCOL_FEATURES', withoutRarp),
+    );
+    const down = { execute: 'set_link', arguments: { name: 'n0', up: false } };
+    expectHold('R49', waited.plus({ type: 'qmp.command', t: answer - 3, id: 990, ...down }));
+    expectHold(
+      'R49',
+      waited.with('qmp.reply', ({ id }) => id === 902, { error: 'no' }),
+    );
+    expectNotApplicable('R49', server());
+  });
+});

@@ -125,6 +125,8 @@ describe.each(layouts)('the driver on a device with many $layout queues', ({ lay
 
   it.each([
     ['fewer pairs than wanted', 'ERR_DEVICE', { pairs: 5 }, {}],
+    ['more pairs than there can be', 'ERR_DEVICE', { maxPairs: 512 }, {}],
+    ['none', 'ERR_DEVICE', { maxPairs: 0 }, {}],
     ['a legacy device', 'ERR_DEVICE', { offered: features & ~bit(VIRTIO_F_VERSION_1) }, {}],
     ['virtio-mmio of version 1', 'ERR_DEVICE', {}, { version: 1 }],
     ['refused features', 'ERR_DEVICE', {}, { refuseFeatures: true }],

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { MigrationStream } from '../../src/migration/index.js';
-import { countFds, countThreads, memoryOf } from '../../src/os/index.js';
+import { countFds, countThreads, mainThreadTimes, memoryOf } from '../../src/os/index.js';
 import { bit, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
 import { twinFaults } from './index.js';
 import { TinyBackEnd } from './support/back-end.js';
@@ -293,6 +293,20 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await stage.peer.dial();
     await stage.peer.until(() => stage.peer.names.includes('SET_OWNER'));
   },
+  'protocol-feature-forgotten': async ({ twin, peer }) => {
+    const acked = () => peer.payloads('SET_PROTOCOL_FEATURES', 'u64')[0]!.value;
+    const before = acked();
+    await restart({ twin, peer });
+    expect(acked()).toBe(before & ~bit(2));
+  },
+  'spins-while-away': async ({ twin, peer }) => {
+    const { pid } = twin.process;
+    const { ran } = mainThreadTimes(pid!)!;
+    await leave({ twin, peer });
+    await expect.poll(() => mainThreadTimes(pid!)!.ran - ran, { timeout: 10_000 }).toBeGreaterThan(QUIET_MS);
+    await peer.dial();
+    await expect.poll(() => chardevConnected(twin)).toBe(true);
+  },
   'connected-twice': async (stage) => {
     await restart(stage);
     await expect.poll(() => announced(stage)).toEqual(['DISCONNECTED', 'CONNECTED', 'CONNECTED']);
@@ -309,6 +323,23 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
 };
 
 const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
+  'status-untold': async (stage) => {
+    await restart(stage);
+    await expect.poll(() => stage.peer.names).toContain('SET_VRING_KICK');
+    await stage.twin.qmp('query-status');
+    expect(stage.peer.names).not.toContain('SET_STATUS');
+  },
+  'announced-without-address': async (stage) => {
+    await stage.twin.qmp('announce-self');
+    await restart(stage);
+    await stage.twin.qmp('announce-self');
+    await expect.poll(() => stage.peer.payloads('SEND_RARP', 'u64').map(({ value }) => value)).toEqual([0n]);
+  },
+  'address-lost': async (stage) => {
+    expect(await stage.guest.read(0x100)).toBe(0x12005452);
+    await leave(stage);
+    expect(await stage.guest.read(0x100)).toBe(0);
+  },
   'status-unnegotiated': async (stage) => {
     await restart(stage);
     const { names } = stage.peer;

@@ -214,9 +214,9 @@ export class FrontEnd implements NetBackend {
   /** QMP announce-self for a guest that does not announce itself (vhost_user_migration_done). */
   async announce(device: NetDevice): Promise<void> {
     if (!this.#to.has(VHOST_USER_PROTOCOL_F_RARP)) return;
-    const mac = Buffer.alloc(8);
-    device.config.copy(mac, 0, 0, 6);
-    await this.#to.attempt(() => this.#to.send('SEND_RARP', u64(mac.readBigUInt64LE())));
+    const payload = Buffer.alloc(8);
+    device.mac.copy(payload);
+    await this.#to.attempt(() => this.#to.send('SEND_RARP', u64(payload.readBigUInt64LE())));
   }
 
   /** Resolves when the back-end has read all that was sent, or is gone. */

@@ -47,6 +47,7 @@ export class NetDevice {
   readonly offered: bigint;
   readonly queues: readonly Virtqueue[];
   readonly queuePairs: number;
+  readonly mac = Buffer.from('525400123456', 'hex');
   /** Features that the driver wrote; they count from FEATURES_OK on. */
   driverFeatures = 0n;
   accepted = 0n;
@@ -86,7 +87,7 @@ export class NetDevice {
   /** Configuration space (virtio 1.2, 5.1.4): mac, status, and with MQ max_virtqueue_pairs. */
   get config(): Buffer {
     const bytes = Buffer.alloc(has(this.offered, VIRTIO_NET_F_MQ) ? 10 : 8);
-    Buffer.from('525400123456', 'hex').copy(bytes);
+    this.mac.copy(bytes);
     bytes.writeUInt16LE(this.linkUp ? 1 : 0, 6);
     if (bytes.length === 10) bytes.writeUInt16LE(this.queuePairs, 8);
     return bytes;

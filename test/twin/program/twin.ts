@@ -163,6 +163,11 @@ export class Twin {
     this.#frontEnd?.yank();
   }
 
+  /** The guest reads zeros for the address of its device from now on. */
+  forgetAddress(): void {
+    this.#device?.mac.fill(0);
+  }
+
   async announce(): Promise<void> {
     if (this.#device) await this.#frontEnd?.announce(this.#device);
   }

@@ -17,7 +17,7 @@ const needsDriver = { role: 'both', needsDriver: true } as const;
 const LIE_MS = 200;
 const lying = new WeakSet<object>();
 
-/** R31, R34, T1 to T3, M1: what the guest and management see of the link, of packets, and what the chardev says of itself. */
+/** R31, R34, R48, T1 to T3, M1: what the guest and management see of the device, of packets, and what the chardev says of itself. */
 export const guestFaults: readonly Fault[] = [
   {
     name: 'link-not-lowered',
@@ -39,6 +39,13 @@ export const guestFaults: readonly Fault[] = [
     ...needsDriver,
     description: 'The guest’s link goes up, down and up again on the return.',
     behaviour: { linkAfter: (what) => (what === 'loss' ? [false] : [true, false, true]) },
+  },
+  {
+    name: 'address-lost',
+    breaks: 'R48',
+    ...needsDriver,
+    description: 'The device has no address any more after a loss.',
+    behaviour: { afterLoss: (twin) => twin.forgetAddress() },
   },
   {
     name: 'queue-not-enabled',

@@ -1,5 +1,6 @@
 import {
   bit,
+  VHOST_USER_PROTOCOL_F_RARP,
   VHOST_USER_PROTOCOL_F_REPLY_ACK,
   VHOST_USER_PROTOCOL_F_SHARED_OBJECT,
   VHOST_USER_PROTOCOL_F_STATUS,
@@ -20,7 +21,7 @@ const WRONG_ORDER: InitStep[] = [
 /** A protocol feature that no OVS offers. */
 const UNOFFERED = VHOST_USER_PROTOCOL_F_SHARED_OBJECT;
 
-/** R18, R19, R21, R22, R28, R30: the messages before any ring. */
+/** R18, R19, R21, R22, R28, R30, R46, R47, R49: the messages that are not about rings. */
 export const handshakeFaults: readonly Fault[] = [
   {
     name: 'wrong-handshake-order',
@@ -61,6 +62,43 @@ export const handshakeFaults: readonly Fault[] = [
         if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
         return [{ ...message, payload: { kind: 'u64', value: payload.value | bit(UNOFFERED) } }];
       },
+    },
+  },
+  {
+    name: 'protocol-feature-forgotten',
+    breaks: 'R47',
+    role: 'both',
+    needsDriver: false,
+    description: 'Acks one protocol feature less on a return.',
+    behaviour: {
+      outgoing: (message, { connection }) => {
+        const { name, payload } = message;
+        if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
+        return [{ ...message, payload: { kind: 'u64', value: payload.value & ~bit(VHOST_USER_PROTOCOL_F_RARP) } }];
+      },
+    },
+  },
+  {
+    name: 'status-untold',
+    breaks: 'R46',
+    role: 'both',
+    needsDriver: true,
+    description: 'Does not tell who returns that the driver is ready.',
+    behaviour: {
+      outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'SET_STATUS' ? [] : [message]),
+    },
+  },
+  {
+    name: 'announced-without-address',
+    breaks: 'R49',
+    role: 'both',
+    needsDriver: true,
+    description: 'Announces the guest without its address after a return.',
+    behaviour: {
+      outgoing: (message, { connection }) =>
+        isReturn(connection) && message.name === 'SEND_RARP'
+          ? [{ ...message, payload: { kind: 'u64', value: 0n } }]
+          : [message],
     },
   },
   {

@@ -12,7 +12,7 @@ const leaked: Buffer[] = [];
 
 const LEAKED_FDS = 4;
 
-/** R1 to R5, R29, R36, R37 and R42: the process, its monitors and a good connection live on, and a bad one does not. */
+/** R1 to R5, R29, R36, R37, R42 and R44: the process, its monitors and a good connection live on, and a bad one does not. */
 export const survivalFaults: readonly Fault[] = [
   {
     name: 'self-dial-abort',
@@ -121,6 +121,19 @@ export const survivalFaults: readonly Fault[] = [
     needsDriver: false,
     description: 'Pauses the virtual machine on a loss.',
     behaviour: { afterLoss: (twin) => twin.soon(() => twin.setRunning(false)) },
+  },
+  {
+    name: 'spins-while-away',
+    breaks: 'R44',
+    role: 'both',
+    needsDriver: false,
+    description: 'Its main thread never sleeps while nobody is there.',
+    behaviour: {
+      afterLoss: (twin) => {
+        const turn = () => void (twin.connected || setImmediate(turn));
+        turn();
+      },
+    },
   },
   {
     name: 'quit-exit-1',
