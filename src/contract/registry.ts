@@ -10,6 +10,7 @@ import { R43, T5 } from './guest-system.js';
 import { R18, R21, R28 } from './handshake.js';
 import { R41 } from './hot-plug.js';
 import { R5 } from './leaks.js';
+import { R51 } from './log.js';
 import { R40 } from './memory.js';
 import { R22 } from './messages.js';
 import { R35, R39, T4 } from './migration.js';
@@ -32,6 +33,7 @@ import { R45, R46, R49 } from './told.js';
 import { T1, T2 } from './traffic.js';
 import { T3 } from './traffic-order.js';
 import { R36 } from './wrong-answers.js';
+import { R50 } from './yank.js';
 
 /** Every requirement, in the contract's order; then traffic and the chardev model. */
 export const registry: readonly Requirement[] = [
@@ -41,7 +43,7 @@ export const registry: readonly Requirement[] = [
   ...[R18, R19, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31, R32],
-  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47, R48, R49],
+  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47, R48, R49, R50, R51],
   ...[T1, T2, T3, T4, T5],
   M1,
 ];

@@ -215,11 +215,26 @@ function unusedEnabled(t: Timeline, view: SessionView): Break[] {
     });
 }
 
+/** Rings that were disabled although the driver, which nobody holds back, uses their queue pair. */
+function usedDisabled(t: Timeline, view: SessionView): Break[] {
+  return t
+    .of('ring.enable', view.session)
+    .filter(({ enabled }) => !enabled)
+    .flatMap(({ seq, ring }) => {
+      const { ready } = periodAt(t, seq);
+      if (!ready || ready.seq > seq || freeSince(t, seq) === undefined) return [];
+      const { least } = pairsBetween(t, ready, seq, seq);
+      if (ring >= 2 * least) return [];
+      const seen = `session ${view.session}: QEMU disabled ring ${ring}, and the guest uses ${counted(least, 'queue pair')}`;
+      return [{ kind: 'violation', seen, events: [ready.seq, seq] }];
+    });
+}
+
 export const R27: Requirement = {
   id: 'R27',
   title: 'Rings in use are enabled',
   sentence:
-    'Every ring of the queue pairs that the guest uses ends enabled on every connection, and no ring of another pair is enabled.',
+    'Every ring of the queue pairs that the guest uses is enabled on every connection, and stays so; no ring of another pair is.',
   level: 'must',
   label: 'spec',
   sources: [
@@ -233,7 +248,7 @@ export const R27: Requirement = {
     const results = sessions.map((view) => disabled(t, view));
     const breaks = [
       ...results.flatMap((result) => result.breaks),
-      ...sessions.flatMap((view) => unusedEnabled(t, view)),
+      ...sessions.flatMap((view) => [...unusedEnabled(t, view), ...usedDisabled(t, view)]),
     ];
     const enabled = results.reduce((sum, result) => sum + result.enabled, 0);
     const starts = t.all('ring.start').map(({ seq }) => seq);

@@ -56,6 +56,8 @@ describe('the registry', () => {
         'R47',
         'R48',
         'R49',
+        'R50',
+        'R51',
         'T1',
         'T2',
         'T3',
@@ -91,10 +93,10 @@ describe('a faultless run', () => {
     it(`gives occasion to all but the other role's requirements (${role})`, () => {
       const idle = judgeAll(story.timeline()).filter(({ judgement }) => judgement.outcome === 'not-applicable');
       // Nobody waits in the backlog, no option is strange, QEMU has nothing to say and no events, the peer does nothing wrong, no ring is
-      // packed, nothing is migrated or announced, no guest boots, and looks are few.
+      // packed, nothing is migrated, announced or yanked, no guest boots, and looks are few.
       const waiting = [
         ...(role === 'server' ? ['R6', 'R10', 'R11'] : ['R15']),
-        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'R43', 'R45', 'R49', 'T4', 'T5'],
+        ...['R34', 'R35', 'R36', 'R37', 'R38', 'R39', 'R40', 'R41', 'R42', 'R43', 'R45', 'R49', 'R50', 'T4', 'T5'],
       ];
       expect(idle.map(({ requirement }) => requirement).sort()).toEqual([...roleOnly[role]!, ...waiting].sort());
     });

@@ -500,7 +500,16 @@ describe('R27 rings in use are enabled', () => {
     );
     expectBreak('R27', reset, 'violation', /session 2: QEMU started ring 1 and did not enable it in/);
     const restopped = stopped.plus({ ...later[0]!, t: start.t + 115 } as (typeof later)[0]);
-    expectHold('R27', restopped);
+    expectHold('R27', restopped.plus({ t: start.t + 99, type: 'qmp.command', id: 900, execute: 'stop' }));
+  });
+
+  it('breaks when a ring in use is disabled, though it is enabled again, but for a command', () => {
+    const { t } = good.find('session.close', ({ session }) => session === 1);
+    const flap = { type: 'ring.enable' as const, session: 1, ring: 1 };
+    const flaps = good.plus({ ...flap, t: t - 3, enabled: false }, { ...flap, t: t - 2, enabled: true });
+    expectBreak('R27', flaps, 'violation', /^session 1: QEMU disabled ring 1, and the guest uses 2 queue pairs$/);
+    const down = { execute: 'set_link', arguments: { name: 'n0', up: false } };
+    expectHold('R27', flaps.plus({ t: t - 4, type: 'qmp.command', id: 900, ...down }));
   });
 
   it('follows a guest that uses fewer pairs, and more again', () => {

@@ -37,6 +37,7 @@ const occasions: Record<string, string> = {
   R40: 'time.soak[role=server,pairs=1,machine=microvm]',
   R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
   R44: SERVER_LONG,
+  R50: 'meanwhile.yank[role=server,phase=connected,machine=microvm]',
   R49: 'migration.announced[role=server,machine=microvm]',
   R35: 'migration.again[role=server,first=failed,pairs=1,machine=microvm]',
   R39: 'migration.cancelled[role=server,at=copied,pairs=1,machine=microvm]',

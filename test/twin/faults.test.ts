@@ -299,6 +299,14 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await restart({ twin, peer });
     expect(acked()).toBe(before & ~bit(2));
   },
+  'yank-ignored': async ({ twin }) => {
+    await twin.qmp('yank', { instances: [{ type: 'chardev', id: 'c0' }] });
+    expect(await chardevConnected(twin)).toBe(true);
+  },
+  'log-flooded': async (stage) => {
+    await leave(stage);
+    await expect.poll(() => stage.twin.stderr.split('\n').length).toBeGreaterThan(500);
+  },
   'spins-while-away': async ({ twin, peer }) => {
     const { pid } = twin.process;
     const { ran } = mainThreadTimes(pid!)!;

@@ -72,6 +72,8 @@ export interface Behaviour {
   answersSecondMonitor: boolean;
   /** Whether a second monitor is told events. */
   tellsSecondMonitor: boolean;
+  /** Whether yank ends the connection. */
+  heedsYank: boolean;
   /** What the monitor says of the chardev. */
   reportsConnected(twin: Twin): boolean;
   /** What management is told after the handshake of a connection, or its loss: events by their last word. */
@@ -123,6 +125,7 @@ export const wellBehaved: Behaviour = {
   answersMonitor: () => true,
   answersSecondMonitor: true,
   tellsSecondMonitor: true,
+  heedsYank: true,
   reportsConnected: (twin) => twin.connected,
   announces: (event) => [event],
   exitCode: 0,

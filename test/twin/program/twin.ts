@@ -160,7 +160,7 @@ export class Twin {
 
   /** Ends the connection at once, as the monitor's yank does; without one there is nothing to end. */
   yank(): void {
-    this.#frontEnd?.yank();
+    if (this.#behaviour.heedsYank) this.#frontEnd?.yank();
   }
 
   /** The guest reads zeros for the address of its device from now on. */

@@ -1,5 +1,6 @@
 import { openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { complain } from '../stderr.js';
 import type { Fault } from './fault.js';
 
 /** openEuler's reconnect timer on listening sockets. */
@@ -12,7 +13,9 @@ const leaked: Buffer[] = [];
 
 const LEAKED_FDS = 4;
 
-/** R1 to R5, R29, R36, R37, R42 and R44: the process, its monitors and a good connection live on, and a bad one does not. */
+const FLOOD = 500;
+
+/** R1 to R5, R29, R36, R37, R42, R44, R50 and R51: the process, its monitors and a good connection live on, and a bad one does not. */
 export const survivalFaults: readonly Fault[] = [
   {
     name: 'self-dial-abort',
@@ -121,6 +124,26 @@ export const survivalFaults: readonly Fault[] = [
     needsDriver: false,
     description: 'Pauses the virtual machine on a loss.',
     behaviour: { afterLoss: (twin) => twin.soon(() => twin.setRunning(false)) },
+  },
+  {
+    name: 'yank-ignored',
+    breaks: 'R50',
+    role: 'both',
+    needsDriver: false,
+    description: 'Says that it yanked a connection, and keeps it.',
+    behaviour: { heedsYank: false },
+  },
+  {
+    name: 'log-flooded',
+    breaks: 'R51',
+    role: 'both',
+    needsDriver: false,
+    description: `Writes ${FLOOD} lines on its error stream at each loss.`,
+    behaviour: {
+      afterLoss: () => {
+        for (let i = 0; i < FLOOD; i++) complain('Failed to read msg header. Read 0 instead of 12.');
+      },
+    },
   },
   {
     name: 'spins-while-away',
