@@ -140,9 +140,8 @@ export const survivalFaults: readonly Fault[] = [
     needsDriver: false,
     description: `Writes ${FLOOD} lines on its error stream at each loss.`,
     behaviour: {
-      afterLoss: () => {
-        for (let i = 0; i < FLOOD; i++) complain('Failed to read msg header. Read 0 instead of 12.');
-      },
+      // In one write: so many small ones would fill the reader's socket.
+      afterLoss: () => complain(Array(FLOOD).fill('Failed to read msg header.').join('\n')),
     },
   },
   {
