@@ -2,7 +2,7 @@ import type { EventOf, Timeline } from '../timeline/index.js';
 import { answerTo, bodyIn, listIn } from './body.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { type SessionView, servedSessions } from './sessions.js';
+import { type SessionView, servedSessions, stuck } from './sessions.js';
 import { horizon } from './timing.js';
 
 /** The commands that yanked a chardev, and were carried out. */
@@ -18,11 +18,16 @@ const yanks = (t: Timeline): { command: EventOf<'qmp.command'>; reply: EventOf<'
       return reply && reply.error === undefined ? [{ command, reply }] : [];
     });
 
-/** What shows that a connection went on: the peer left it, or the monitor answered what it was asked after the yank. */
+/**
+ * The answer of the monitor, to what it was asked after the yank, that shows that a connection went on: QEMU did not end it, and a
+ * peer that reads would have seen its end by then.
+ */
 function wentOn(t: Timeline, view: SessionView, reply: EventOf<'qmp.reply'>): number | undefined {
+  const end = horizon(t).seq;
+  if (view.close?.by === 'front-end' && view.close.seq < end) return undefined;
   const beat = t.first('qmp.heartbeat', ({ sent }) => sent > reply.t, reply.seq);
-  if (!beat || beat.seq > horizon(t).seq || beat.seq > view.toSeq) return undefined;
-  return view.close?.by === 'front-end' ? undefined : beat.seq;
+  if (!beat || beat.seq > Math.min(end, view.toSeq) || view.faults.length > 0 || stuck(view)) return undefined;
+  return beat.seq;
 }
 
 export const R50: Requirement = {
@@ -33,7 +38,7 @@ export const R50: Requirement = {
   label: 'contract',
   sources: ['qemu:chardev/char-socket.c#char_socket_yank_iochannel', 'qemu:util/yank.c#qmp_yank'],
   allowed:
-    "The socket is shut down before the monitor answers; the peer may see it later, but not leave by itself after the monitor's next answer. One of QEMU's own ports only.",
+    "The socket is shut down before the monitor answers; the peer may see it later, but not leave by itself after the monitor's next answer. Not for several ports, nor a peer that does something wrong.",
   judge(t) {
     if (t.first('peer.other')) return notApplicable('which port was yanked is not looked into');
     const breaks: Break[] = [];

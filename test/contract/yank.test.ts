@@ -40,6 +40,15 @@ describe('R50 a connection that is yanked ends', () => {
     expectBreak('R50', yanked(server(), 1), 'violation', seen(1));
     const away = server({ away: [200, 200] });
     expectBreak('R50', yanked(away, 2), 'violation', seen(2));
+    // The last one ends with QEMU.
+    expectBreak('R50', yanked(away, 3), 'violation', seen(3));
+    const quit = away.find('qmp.command', ({ execute }) => execute === 'quit');
+    expectHold(
+      'R50',
+      yanked(away, 3).with('qmp.command', ({ id }) => id === quit.id, {
+        t: away.find('session.close', ({ session }) => session === 3).t - 7.5,
+      }),
+    );
   });
 
   it('asks nothing where the yank failed, was another’s, or nobody was there', () => {
