@@ -1,5 +1,7 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { bit, virtioNetFeatures } from '../wire/index.js';
 import { bigIn, toBig } from './body.js';
+import { acceptedIn, periodAt } from './guest-state.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { servedSessions } from './sessions.js';
@@ -31,11 +33,21 @@ function reconfigured(t: Timeline): Break[] {
   });
 }
 
+/** Configuration spaces that ask a guest to announce itself that did not offer to. */
+function announcing(t: Timeline): Break[] {
+  return t.all('driver.config').flatMap(({ announce, seq }): Break[] => {
+    const accepted = acceptedIn(periodAt(t, seq)) ?? 0n;
+    if (!announce || (accepted & bit(virtioNetFeatures.VIRTIO_NET_F_GUEST_ANNOUNCE)) !== 0n) return [];
+    const seen = 'the device asks the guest to announce itself, which it did not offer to';
+    return [{ kind: 'violation', seen, events: [seq] }];
+  });
+}
+
 export const R48: Requirement = {
   id: 'R48',
   title: 'The guest keeps its device',
   sentence:
-    'Whatever peer was lost, the device offers its driver the same features, has the same address and queue pairs, and never asks for a reset.',
+    'Whatever peer was lost, the device offers its driver the same features, has the same address and queue pairs, and asks for no reset, nor for what the driver did not accept.',
   level: 'must',
   label: 'contract',
   sources: [
@@ -52,7 +64,7 @@ export const R48: Requirement = {
       .map(({ seq }): Break => ({ kind: 'violation', seen: 'the device asks for a reset', events: [seq] }));
     const events = looks.map(({ seq }) => seq);
     return judged(
-      [...asked, ...reconfigured(t), ...drifted(t)],
+      [...asked, ...reconfigured(t), ...drifted(t), ...announcing(t)],
       hold(`${counted(t.all('driver.features').length, 'start')} of a driver found the same device`, events),
     );
   },

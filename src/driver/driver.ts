@@ -202,10 +202,14 @@ export class Driver {
   }
 
   /** Records what the configuration space says, but for the link, when it is new. */
-  #noteConfig({ mac, maxPairs }: NetConfig): void {
-    const config = { mac: macText(mac), ...(has(this.#offered, VIRTIO_NET_F_MQ) ? { pairs: maxPairs } : {}) };
+  #noteConfig({ mac, maxPairs, announce }: NetConfig): void {
+    const config = {
+      mac: macText(mac),
+      ...(has(this.#offered, VIRTIO_NET_F_MQ) ? { pairs: maxPairs } : {}),
+      ...(has(this.#offered, VIRTIO_NET_F_STATUS) && announce ? { announce } : {}),
+    };
     const last = this.#o.recorder.latest('driver.config');
-    if (last?.mac === config.mac && last.pairs === config.pairs) return;
+    if (last && (['mac', 'pairs', 'announce'] as const).every((key) => last[key] === config[key])) return;
     this.#o.recorder.record({ type: 'driver.config', ...config });
   }
 

@@ -126,8 +126,9 @@ function text(event: Event): string {
     case 'driver.features':
       return `driver accepts features ${event.accepted} of ${event.offered}`;
     case 'driver.config': {
-      const { mac, pairs } = event;
-      return `the device has MAC ${mac}${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}`;
+      const { mac, pairs, announce } = event;
+      const asks = announce ? ', and asks the guest to announce itself' : '';
+      return `the device has MAC ${mac}${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}${asks}`;
     }
     case 'driver.needs-reset':
       return 'the device asks for a reset';

@@ -1,4 +1,5 @@
 import { describe, it } from 'vitest';
+import { bit, virtioNetFeatures } from '../../src/wire/index.js';
 import { ACCEPTED, hex, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
 import type { Timed } from './timeline-builder.js';
@@ -33,6 +34,16 @@ describe('R48 the guest keeps its device', () => {
 
   it('breaks when the device asks for a reset', () =>
     expectBreak('R48', good.plus({ t: late, type: 'driver.needs-reset' }), 'violation', /asks for a reset/));
+
+  it('breaks when the device asks a guest to announce itself that did not accept to', () => {
+    const asks = good.plus(config(late, MAC, { announce: true }));
+    expectBreak('R48', asks, 'violation', /^the device asks the guest to announce itself, which it did not offer to$/);
+    const accepted = hex(ACCEPTED | bit(virtioNetFeatures.VIRTIO_NET_F_GUEST_ANNOUNCE));
+    expectHold(
+      'R48',
+      asks.with('driver.features', () => true, { accepted }),
+    );
+  });
 
   it('says nothing without a driver', () => expectNotApplicable('R48', server({ driver: 'none' })));
 });

@@ -54,9 +54,14 @@ describe('virtio-net', () => {
 
   it('reads address, link and pairs from the configuration space', () => {
     const bytes = Buffer.from('525400123456' + '0100' + '0400', 'hex');
-    expect(parseNetConfig(bytes)).toEqual({ mac: Buffer.from('525400123456', 'hex'), linkUp: true, maxPairs: 4 });
+    expect(parseNetConfig(bytes)).toEqual({
+      mac: Buffer.from('525400123456', 'hex'),
+      linkUp: true,
+      announce: false,
+      maxPairs: 4,
+    });
     bytes[6] = 2;
-    expect(parseNetConfig(bytes).linkUp).toBe(false);
+    expect(parseNetConfig(bytes)).toMatchObject({ linkUp: false, announce: true });
   });
 
   it('builds the command that sets the number of pairs', () => {
