@@ -2,6 +2,7 @@ import { describe, it } from 'vitest';
 import { client, PID, SOCKET, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
 import { command, deleted } from './removal-story.js';
+import type { Story } from './timeline-builder.js';
 
 const good = client();
 const loss = good.find('session.close');
@@ -127,6 +128,24 @@ describe('R12 a dialling QEMU comes back in time', () => {
       () => ({ t: loss.t + 412 }),
     );
     expectBreak('R12', early, 'violation', /redialled 412 ms after session 1 ended, interval 1000 ms/);
+  });
+
+  it('takes the timer of a refused first dial for what it is, until it was due, and once', () => {
+    const early = (story: Story, ms: number) =>
+      story.with(
+        'session.open',
+        ({ session }) => session === 2,
+        () => ({ t: story.find('session.close').t + ms }),
+      );
+    const quick = client({ reconnectMs: 1000, away: [300] });
+    const first = quick.find('session.open').t;
+    const late = (story: Story) =>
+      story.with('peer.listen', ({ t }) => t === story.find('peer.listen').t, { t: first - 1 });
+    expectHold('R12', early(late(quick), 412));
+    expectBreak('R12', early(quick, 412), 'violation', /redialled 412 ms after session 1 ended/);
+    // Nobody is lost less than an interval after the start: what was armed then has run.
+    const slow = quick.stretch(first + 5, 2000);
+    expectBreak('R12', early(late(slow), 412), 'violation', /redialled 412 ms after session 1 ended/);
   });
 
   it('breaks when it gives up', () => {
