@@ -1,7 +1,6 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
-import { bit, virtioNetFeatures } from '../wire/index.js';
 import { bigIn, toBig } from './body.js';
-import { acceptedIn, periodAt } from './guest-state.js';
+import { announcesItself } from './guest-state.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { servedSessions } from './sessions.js';
@@ -36,8 +35,7 @@ function reconfigured(t: Timeline): Break[] {
 /** Configuration spaces that ask a guest to announce itself that did not offer to. */
 function announcing(t: Timeline): Break[] {
   return t.all('driver.config').flatMap(({ announce, seq }): Break[] => {
-    const accepted = acceptedIn(periodAt(t, seq)) ?? 0n;
-    if (!announce || (accepted & bit(virtioNetFeatures.VIRTIO_NET_F_GUEST_ANNOUNCE)) !== 0n) return [];
+    if (!announce || announcesItself(t, seq)) return [];
     const seen = 'the device asks the guest to announce itself, which it did not offer to';
     return [{ kind: 'violation', seen, events: [seq] }];
   });

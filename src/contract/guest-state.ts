@@ -1,4 +1,5 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { bit, virtioNetFeatures } from '../wire/index.js';
 import { bodyIn, toBig } from './body.js';
 import { perTimeline } from './timing.js';
 
@@ -52,6 +53,10 @@ export function negotiatedSeq({ features, fromSeq }: DriverPeriod): number {
 export function acceptedIn(period: DriverPeriod): bigint | undefined {
   return toBig(period.features?.accepted);
 }
+
+/** Whether the guest is to announce itself: it accepted VIRTIO_NET_F_GUEST_ANNOUNCE. */
+export const announcesItself = (t: Timeline, seq: number): boolean =>
+  ((acceptedIn(periodAt(t, seq)) ?? 0n) & bit(virtioNetFeatures.VIRTIO_NET_F_GUEST_ANNOUNCE)) !== 0n;
 
 /** Whether the guest is one that the tester does not drive: what its driver does is not recorded. */
 export const unseenGuest = (t: Timeline): boolean =>

@@ -1,5 +1,5 @@
 import { joined } from './guest-state.js';
-import { counted, hold, judged, notApplicable } from './judgement.js';
+import { broken, counted, hold, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 
 /** What QEMU has to say of a connection, with a loss at any place of it; measured at most 61 lines in 1 to 3 connections. */
@@ -23,6 +23,6 @@ export const R51: Requirement = {
         words,
         lines.slice(0, 1).map(({ seq }) => seq),
       );
-    return judged([{ kind: 'violation', seen: words, events: [lines[0]!.seq, lines.at(-1)!.seq] }], hold(words));
+    return broken('violation', words, [lines[0]!.seq, lines.at(-1)!.seq]);
   },
 };

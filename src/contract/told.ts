@@ -2,7 +2,7 @@ import { macText } from '../switch/index.js';
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { bit, type ProtocolFeatureName, protocolFeatures, virtioNetFeatures } from '../wire/index.js';
 import { answerTo, bigIn, contextOf } from './body.js';
-import { acceptedIn, freeSince, periodAt, unseenGuest } from './guest-state.js';
+import { acceptedIn, announcesItself, freeSince, periodAt, unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { allRunning } from './ring-spans.js';
@@ -116,8 +116,7 @@ function addressIn({ body }: EventOf<'wire.recv'>): string {
 /** The session to whose peer an announcement must go that the monitor carried out; undefined when there is none. */
 function announcedTo(t: Timeline, command: EventOf<'qmp.command'>, reply: EventOf<'qmp.reply'>) {
   const { seq } = command;
-  const accepted = acceptedIn(periodAt(t, seq)) ?? 0n;
-  if ((accepted & bit(virtioNetFeatures.VIRTIO_NET_F_GUEST_ANNOUNCE)) !== 0n) return undefined;
+  if (announcesItself(t, seq)) return undefined;
   // Sent while the machine is stopped it is queued, and with its link down it is dropped (net/net.c).
   if (freeSince(t, seq) === undefined) return undefined;
   const at = (view: SessionView) => (view.handshake.complete?.seq ?? Infinity) < seq && view.toSeq > reply.seq;

@@ -42,18 +42,18 @@ export const R50: Requirement = {
   judge(t) {
     if (t.first('peer.other')) return notApplicable('which port was yanked is not looked into');
     const breaks: Break[] = [];
-    const ended: number[] = [];
+    let ended = 0;
     for (const { command, reply } of yanks(t))
       for (const view of servedSessions(t)) {
         if (view.open.seq > command.seq || view.toSeq < command.seq) continue;
         const beat = wentOn(t, view, reply);
-        if (beat === undefined) ended.push(view.toSeq);
+        if (beat === undefined) ended++;
         else {
           const seen = `session ${view.session} went on after yank had ended it`;
           breaks.push({ kind: 'violation', seen, events: [command.seq, reply.seq, beat] });
         }
       }
-    if (breaks.length + ended.length === 0) return notApplicable('no connection was yanked');
-    return judged(breaks, hold(`${counted(ended.length, 'connection')} ended by yank`, []));
+    if (breaks.length + ended === 0) return notApplicable('no connection was yanked');
+    return judged(breaks, hold(`${counted(ended, 'connection')} ended by yank`));
   },
 };
