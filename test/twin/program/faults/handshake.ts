@@ -21,6 +21,15 @@ const WRONG_ORDER: InitStep[] = [
 /** A protocol feature that no OVS offers. */
 const UNOFFERED = VHOST_USER_PROTOCOL_F_SHARED_OBJECT;
 
+/** Acks other protocol features on a return than a good front-end does. */
+const ackingOnReturn = (change: (bits: bigint) => bigint): Fault['behaviour'] => ({
+  outgoing: (message, { connection }) => {
+    const { name, payload } = message;
+    if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
+    return [{ ...message, payload: { kind: 'u64', value: change(payload.value) } }];
+  },
+});
+
 /** R18, R19, R21, R22, R28, R30, R46, R47, R49: the messages that are not about rings. */
 export const handshakeFaults: readonly Fault[] = [
   {
@@ -56,13 +65,7 @@ export const handshakeFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: false,
     description: 'Acks a protocol feature on a return that the back-end does not offer.',
-    behaviour: {
-      outgoing: (message, { connection }) => {
-        const { name, payload } = message;
-        if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
-        return [{ ...message, payload: { kind: 'u64', value: payload.value | bit(UNOFFERED) } }];
-      },
-    },
+    behaviour: ackingOnReturn((bits) => bits | bit(UNOFFERED)),
   },
   {
     name: 'protocol-feature-forgotten',
@@ -70,13 +73,7 @@ export const handshakeFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: false,
     description: 'Acks one protocol feature less on a return.',
-    behaviour: {
-      outgoing: (message, { connection }) => {
-        const { name, payload } = message;
-        if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
-        return [{ ...message, payload: { kind: 'u64', value: payload.value & ~bit(VHOST_USER_PROTOCOL_F_RARP) } }];
-      },
-    },
+    behaviour: ackingOnReturn((bits) => bits & ~bit(VHOST_USER_PROTOCOL_F_RARP)),
   },
   {
     name: 'status-untold',
