@@ -14,6 +14,7 @@ export interface MigrationView {
   statuses: readonly EventOf<'migration.status'>[];
   stream?: EventOf<'migration.stream'>;
   written?: EventOf<'migration.written'>;
+  rings?: EventOf<'migration.rings'>;
   end?: EventOf<'migration.end'>;
   /** When it was at a stand by the tester's doing: nobody read the stream, or nobody let it go on before the switch-over. */
   held: readonly Span[];
@@ -25,6 +26,7 @@ export const migrations = perTimeline((t: Timeline): readonly MigrationView[] =>
     const same = ({ migration }: { migration: number }) => migration === begin.migration;
     const stream = t.first('migration.stream', same);
     const written = t.first('migration.written', same);
+    const rings = t.first('migration.rings', same);
     const end = t.first('migration.end', same);
     const statuses = t.all('migration.status').filter(same);
     return {
@@ -32,6 +34,7 @@ export const migrations = perTimeline((t: Timeline): readonly MigrationView[] =>
       statuses,
       ...(stream ? { stream } : {}),
       ...(written ? { written } : {}),
+      ...(rings ? { rings } : {}),
       ...(end ? { end } : {}),
       held: held(t, begin, statuses, [stream, end]),
     };

@@ -13,6 +13,7 @@ import { R5 } from './leaks.js';
 import { R51 } from './log.js';
 import { R40 } from './memory.js';
 import { R22 } from './messages.js';
+import { R52 } from './migrated-rings.js';
 import { R35, R39, T4 } from './migration.js';
 import { R42 } from './monitors.js';
 import { R30 } from './negotiated.js';
@@ -43,7 +44,7 @@ export const registry: readonly Requirement[] = [
   ...[R18, R19, R20, R21, R22],
   ...[R23, R24, R25, R26, R27, R28],
   ...[R29, R30, R31, R32],
-  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47, R48, R49, R50, R51],
+  ...[R34, R35, R36, R37, R38, R39, R40, R41, R42, R43, R44, R45, R46, R47, R48, R49, R50, R51, R52],
   ...[T1, T2, T3, T4, T5],
   M1,
 ];

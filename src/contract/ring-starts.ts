@@ -29,7 +29,7 @@ export const ringStarts = perTimeline((t: Timeline): readonly RingStart[] =>
     const previous = t.last('ring.start', (e) => e.ring === start.ring && e.seq > since, start.seq);
     const unseen = unseenTx(t, start, since);
     if (!previous) return { start, unseen };
-    const answer = reported(t, start.ring, previous.seq, start.seq);
+    const answer = answeredBase(t, start.ring, previous.seq, start.seq);
     const stopped = t.last('ring.stop', (e) => e.ring === start.ring && e.seq > previous.seq, start.seq)?.base;
     return {
       start,
@@ -42,7 +42,7 @@ export const ringStarts = perTimeline((t: Timeline): readonly RingStart[] =>
 );
 
 /** The answer to the last GET_VRING_BASE of a ring between two events. */
-function reported(t: Timeline, ring: number, afterSeq: number, beforeSeq: number): number | undefined {
+export function answeredBase(t: Timeline, ring: number, afterSeq: number, beforeSeq: number): number | undefined {
   const reply = t.last(
     'wire.send',
     (e) => e.channel === 'reply' && e.name === 'GET_VRING_BASE' && ringOf(e) === ring && e.seq > afterSeq,

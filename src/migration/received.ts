@@ -21,6 +21,11 @@ export class ReceivedPages {
     return this.#pages.get(offset)?.times ?? 0;
   }
 
+  /** The 16-bit word at an offset that is a multiple of 2, little-endian; undefined when its page did not come. */
+  word(offset: number): number | undefined {
+    return this.#pages.get(offset - (offset % PAGE_SIZE))?.content.readUInt16LE(offset % PAGE_SIZE);
+  }
+
   /** Pages that came more than once. */
   get repeated(): number {
     return [...this.#pages.values()].filter(({ times }) => times > 1).length;

@@ -64,6 +64,11 @@ export class MigrationSink {
     return this.#stream.complete;
   }
 
+  /** The states of the devices, as far as they came. */
+  get devices(): Buffer {
+    return this.#stream.devices;
+  }
+
   /** Reads on, and to the end. */
   release(): void {
     this.#holds = false;

@@ -42,8 +42,8 @@ type Reading<T = void> = Generator<number, T, Buffer>;
 
 /**
  * Reads what a migrating QEMU sends, in whichever pieces it comes: the blocks of guest memory and their pages, as often as each
- * is sent. The states of devices, which follow the memory, have no form that can be told without the devices; they are only
- * looked at for the end. From migration/savevm.c and migration/ram.c, QEMU 5.2 to 11.1.
+ * is sent. The states of devices, which follow the memory, have no form that can be told without the devices; they are kept, and
+ * looked at for the end only. From migration/savevm.c and migration/ram.c, QEMU 5.2 to 11.1.
  */
 export class MigrationStream {
   readonly #listener: StreamListener;
@@ -73,7 +73,7 @@ export class MigrationStream {
    */
   get complete(): boolean {
     if (this.#wanted !== undefined) return false;
-    const rest = Buffer.concat(this.#rest);
+    const rest = this.devices;
     if (rest.at(-1) === part.eof) return true;
     for (let at = rest.indexOf(part.description); at > 0; at = rest.indexOf(part.description, at + 1)) {
       const text = at + 5;
@@ -81,6 +81,11 @@ export class MigrationStream {
         return rest[text] === 0x7b && rest.at(-1) === 0x7d;
     }
     return false;
+  }
+
+  /** What came after the memory: the states of the devices, and what the stream ends with. */
+  get devices(): Buffer {
+    return Buffer.concat(this.#rest);
   }
 
   /** Takes the next bytes. @throws MigrationError; nothing can be pushed after that */

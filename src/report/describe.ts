@@ -215,6 +215,10 @@ function text(event: Event): string {
       const stale = event.stale.length > 0 ? `, not as written: ${event.stale.join(' ')}` : '';
       return `migration ${event.migration}: the peer wrote ${plural(event.pages, 'page')}, ${event.again} of them sent again${stale}`;
     }
+    case 'migration.rings': {
+      const rings = event.rings.map(({ index, next }) => `ring ${index} at ${next}`);
+      return `migration ${event.migration}: the stream says ${rings.join(', ')}`;
+    }
     case 'migration.end':
       return `migration ${event.migration} ends as ${event.status}${event.reason ? `: ${event.reason}` : ''}`;
     case 'qmp.heartbeat':

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { type MigrationChoice, QemuGone, StepFailed, StepTimeout } from '../cases/index.js';
-import { MigrationSink } from '../migration/index.js';
+import { MigrationSink, savedRings } from '../migration/index.js';
 import { type Peer, type Traffic, WrittenPages } from '../peer/index.js';
 import { QemuError, QmpError } from '../qemu/index.js';
 import type { EventOf, Hex, Json, Recorder } from '../timeline/index.js';
+import { RING_IDX } from '../virtio/index.js';
 
 /**
  * Memory at the end of guest RAM that is filled for a migration that is to be held: pages of zeros hardly take room in a
@@ -154,8 +155,31 @@ export class Migration {
         again,
         stale: stale.slice(0, SHOWN).map((addr): Hex => `0x${addr.toString(16)}`),
       });
+      this.#tellRings();
     }
     this.#end(status, answer['error-desc']);
+  }
+
+  /** Where the stream says that the rings of the driver are, if it runs and they are in there. */
+  #tellRings(): void {
+    const { recorder, number: migration } = this.#o;
+    const { received, devices } = this.#sink;
+    const ready = recorder.latest('driver.ready');
+    if (!ready || (recorder.latest('driver.reset')?.seq ?? -1) > ready.seq) return;
+    const homes = ready.rings.slice(0, 2 * ready.pairs);
+    const saved = savedRings(
+      devices,
+      homes.map(({ index, size, desc }) => ({ index, size, desc: BigInt(desc) })),
+    );
+    if (!saved) return;
+    recorder.record({
+      type: 'migration.rings',
+      migration,
+      rings: homes.map(({ index, used: at }) => {
+        const used = ready.layout === 'packed' ? undefined : received.word(Number(at) + RING_IDX);
+        return { index, next: saved.get(index)!, ...(used === undefined ? {} : { used }) };
+      }),
+    });
   }
 
   #end(status: EventOf<'migration.end'>['status'], reason?: string): void {

@@ -703,6 +703,19 @@ export interface MigrationWritten {
   stale: Hex[];
 }
 
+/** Where the stream of a completed migration says that the rings of the driver are. */
+export interface MigrationRings {
+  type: 'migration.rings';
+  migration: number;
+  rings: {
+    index: number;
+    /** The next buffer to take (last_avail_idx). */
+    next: number;
+    /** Of a split ring: the used index in the guest's memory as it came. */
+    used?: number;
+  }[];
+}
+
 /** A migration is over, as QEMU reports it, and its stream is closed. */
 export interface MigrationEnd {
   type: 'migration.end';
@@ -855,6 +868,7 @@ export type EventBody =
   | MigrationRelease
   | MigrationStream
   | MigrationWritten
+  | MigrationRings
   | MigrationEnd
   | Heartbeat
   | HeartbeatSilent

@@ -130,6 +130,26 @@ describe('R12 a dialling QEMU comes back in time', () => {
     expectBreak('R12', early, 'violation', /redialled 412 ms after session 1 ended, interval 1000 ms/);
   });
 
+  it('takes a loss at a cut to be as old as the message at which the peer left', () => {
+    const early = client({ reconnectMs: 1000, away: [300] }).with(
+      'session.open',
+      ({ session }) => session === 2,
+      () => ({ t: loss.t + 912 }),
+    );
+    const leftAt = (ms: number, cut: object) =>
+      early
+        .plus({ ...early.find('wire.recv', ({ session }) => session === 1, -1), t: loss.t - ms })
+        .with('session.close', ({ session }) => session === 1, cut);
+    expectHold('R12', leftAt(70, { cut: 'GET_VRING_BASE.2.after-read' }));
+    expectBreak(
+      'R12',
+      leftAt(60, { cut: 'GET_VRING_BASE.2.after-read' }),
+      'violation',
+      /redialled 912 ms after session 1/,
+    );
+    expectBreak('R12', leftAt(70, {}), 'violation', /redialled 912 ms after session 1/);
+  });
+
   it('takes the timer of a refused first dial for what it is, until it was due, and once', () => {
     const early = (story: Story, ms: number) =>
       story.with(

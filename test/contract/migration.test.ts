@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { judgeAll } from '../../src/contract/index.js';
-import type { MigrationEnd, MigrationWritten } from '../../src/timeline/index.js';
+import type { MigrationEnd, MigrationRings, MigrationWritten } from '../../src/timeline/index.js';
 import { bit, type FrontEndName, specByName, VHOST_F_LOG_ALL } from '../../src/wire/index.js';
 import { FORWARDED, hex, server } from './exchange.js';
 import { ringAt } from './exchange-script.js';
@@ -105,6 +105,25 @@ const completed = released.plus(
   written(T + 118),
   end(T + 120, 'completed'),
 );
+
+/** Where the stream has the rings, after what the peer said of them in the end. */
+const migrated = (answer: number | undefined, ...rings: MigrationRings['rings']): Story =>
+  completed.plus(
+    ...rings.flatMap(({ index }): Timed[] =>
+      answer === undefined ? [] : [{ ...baseReply, body: { index, num: answer }, t: T + 111 }],
+    ),
+    { type: 'migration.rings', migration: 1, rings, t: T + 119 },
+  );
+const baseReply = {
+  type: 'wire.send' as const,
+  session: 1,
+  channel: 'reply' as const,
+  request: specByName('GET_VRING_BASE').id,
+  name: 'GET_VRING_BASE',
+  flags: 5,
+  size: 8,
+  fds: 0,
+};
 
 const broken = (story: Story): string[] =>
   judgeAll(story.timeline())
@@ -258,5 +277,43 @@ describe('T4 what the peer writes is migrated', () => {
   it('breaks when something else came last', () => {
     const stale = completed.with('migration.written', () => true, { stale: ['0x101000'] });
     expectBreak('T4', stale, 'violation', /1 page came without what the back-end wrote, the first at 0x101000/);
+  });
+});
+
+describe('R52 a migration takes along where the rings are', () => {
+  it('says nothing without a migration that completed', () => {
+    expectNotApplicable('R52', calm);
+    expectNotApplicable('R52', failed);
+  });
+  it('holds at what the back-end said, and at the used index', () => {
+    expectHold('R52', migrated(64, { index: 0, next: 64, used: 60 }, { index: 1, next: 64, used: 64 }), /2 rings/);
+    // QEMU used what the guest sent meanwhile.
+    expectHold('R52', migrated(64, { index: 1, next: 70, used: 70 }));
+    expectHold('R52', migrated(undefined, { index: 0, next: 65_535, used: 65_535 }));
+    expectHold('R52', migrated(0x1_0000 + 64, { index: 0, next: 64, used: 1 }));
+  });
+  it('breaks elsewhere', () => {
+    const [rx, tx] = [
+      { index: 0, next: 0, used: 60 },
+      { index: 1, next: 64, used: 64 },
+    ];
+    const expected =
+      /^migration 1: the stream has ring 0 at 0, expected 64 or 60 \(what GET_VRING_BASE returned or the used index\)$/;
+    expectBreak('R52', migrated(64, rx, tx), 'violation', expected);
+    expectBreak('R52', migrated(undefined, rx), 'violation', /ring 0 at 0, expected 60 \(the used index\)$/);
+    // The answer is that of the connection that had the ring last.
+    const again = { ...calm.find('ring.start', ({ ring }) => ring === 0), t: T + 112 };
+    expectBreak(
+      'R52',
+      migrated(64, { ...rx, next: 64 }).plus(again),
+      'violation',
+      /at 64, expected 60 \(the used index\)$/,
+    );
+  });
+  it('compares packed rings without their wrap counters, and where the back-end said it', () => {
+    const packed = (story: Story) => story.with('driver.ready', () => true, { layout: 'packed' });
+    expectHold('R52', packed(migrated(0x8040_8040, { index: 0, next: 0x40 })));
+    expectBreak('R52', packed(migrated(0x8040_8040, { index: 0, next: 0 })), 'violation', /at 0, expected 64/);
+    expectHold('R52', packed(migrated(undefined, { index: 0, next: 0 })));
   });
 });

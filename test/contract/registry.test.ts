@@ -58,6 +58,7 @@ describe('the registry', () => {
         'R49',
         'R50',
         'R51',
+        'R52',
         'T1',
         'T2',
         'T3',

@@ -7,16 +7,21 @@ import { FdSocket } from '../../src/os/index.js';
 import type { Peer, WrittenPages } from '../../src/peer/index.js';
 import { QmpError } from '../../src/qemu/index.js';
 import { Migration } from '../../src/runner/migration.js';
-import { type EventType, type Json, Recorder } from '../../src/timeline/index.js';
+import { type DriverReady, type EventBody, type EventType, type Json, Recorder } from '../../src/timeline/index.js';
 import { recorded } from '../timeline/recorded.js';
-import { head, page, section, tail } from '../twin/program/migration-stream.js';
+import { head, page, type SavedRing, section, tail } from '../twin/program/migration-stream.js';
 
 const MEMORY = 64 << 20;
 const PAGE = 4096;
 const AT = 0x5000;
 
-const stream = (byte: number): Buffer =>
-  Buffer.concat([head(BigInt(MEMORY)), section([page(AT, Buffer.alloc(PAGE, byte), true)]), section([], true), tail()]);
+const stream = (byte: number, rings?: SavedRing[]): Buffer =>
+  Buffer.concat([
+    head(BigInt(MEMORY)),
+    section([page(AT, Buffer.alloc(PAGE, byte), true)]),
+    section([], true),
+    tail(rings),
+  ]);
 
 /** A QEMU that a test plays; `answers`: what a command answers in place of nothing, or throws. */
 async function migration(choice: MigrationChoice = {}, answers: Record<string, () => Json> = {}) {
@@ -109,6 +114,33 @@ describe('Migration', () => {
       { type: 'migration.end', migration: 2, status: 'completed' },
     ]);
     expect(written()).toBeUndefined();
+  });
+
+  it('tells where the stream has the rings of a driver that runs', async () => {
+    const ring: DriverReady['rings'][number] = {
+      index: 0,
+      size: 256,
+      desc: '0x10000',
+      avail: '0x11000',
+      used: '0x5000',
+    };
+    const told = async (...before: EventBody[]) => {
+      const { recorder, dial, tell, recorded } = await migration();
+      for (const event of before) recorder.record(event);
+      const source = await dial();
+      // The used ring is at the page that comes with this byte.
+      source.send(stream(3, [{ size: 256, desc: 0x10000n, next: 9 }]));
+      tell('completed');
+      source.close();
+      await recorded('migration.end');
+      return recorder.latest('migration.rings');
+    };
+    const ready: DriverReady = { type: 'driver.ready', pairs: 1, rings: [ring] };
+    expect(await told(ready)).toMatchObject({ migration: 2, rings: [{ index: 0, next: 9, used: 0x303 }] });
+    expect((await told({ ...ready, layout: 'packed' }))?.rings).toEqual([{ index: 0, next: 9 }]);
+    expect(await told()).toBeUndefined();
+    expect(await told(ready, { type: 'driver.reset' })).toBeUndefined();
+    expect(await told({ ...ready, rings: [{ ...ring, desc: '0x20000' as const }] })).toBeUndefined();
   });
 
   it('gives QEMU’s words on one that failed, and compares nothing', async () => {

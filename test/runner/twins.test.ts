@@ -41,6 +41,7 @@ const occasions: Record<string, string> = {
   R49: 'migration.announced[role=server,machine=microvm]',
   R35: 'migration.again[role=server,first=failed,pairs=1,machine=microvm]',
   R39: 'migration.cancelled[role=server,at=copied,pairs=1,machine=microvm]',
+  R52: 'migration.traffic[role=server,pairs=1,ring=split,machine=microvm]',
   T4: 'migration.traffic[role=server,pairs=1,ring=split,machine=microvm]',
   R36: 'garbage.wrong-flags[role=server,message=GET_FEATURES,flags=1,machine=microvm]',
   R42: 'meanwhile.second-monitor[role=server,phase=away,client=stays,machine=microvm]',

@@ -3,12 +3,12 @@ import { existsSync, renameSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { MigrationStream } from '../../src/migration/index.js';
+import { MigrationStream, savedRings } from '../../src/migration/index.js';
 import { countFds, countThreads, mainThreadTimes, memoryOf } from '../../src/os/index.js';
 import { bit, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
 import { twinFaults } from './index.js';
 import { TinyBackEnd } from './support/back-end.js';
-import type { TinyGuest } from './support/guest.js';
+import { QUEUE_SIZE, type TinyGuest } from './support/guest.js';
 import { chardevConnected, connected, leave, restart, started, withGuest } from './support/stage.js';
 import type { RunningTwin, TwinOptions } from './support/tester.js';
 
@@ -503,6 +503,17 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     await until('completed');
     await expect.poll(() => stream.complete).toBe(true);
     expect(pages.get(PAGE)).toBe(1);
+  },
+  'indices-not-saved': async (stage) => {
+    await traffic(stage);
+    const { stream, until } = await migrate(stage);
+    await until('pre-switchover');
+    await stage.twin.qmp('migrate-continue', { state: 'pre-switchover' });
+    await until('completed');
+    await expect.poll(() => stream.complete).toBe(true);
+    const { base, layout } = stage.guest.queues[1]!;
+    const ring = { index: 1, size: QUEUE_SIZE, desc: BigInt(base + layout.desc) };
+    expect(savedRings(stream.devices, [ring])?.get(1)).toBe(0);
   },
   'tx-corrupted': async (stage) => {
     const arrived = await again(stage);

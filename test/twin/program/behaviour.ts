@@ -99,6 +99,8 @@ export interface Behaviour {
   endsMigration: boolean;
   /** Whether the pages that changed while memory was copied are sent again. */
   resendsDirty: boolean;
+  /** Whether a migration says where the rings are. */
+  savesIndices: boolean;
   /** Whether the machine runs on when its migration failed or was cancelled. */
   resumesAfterFailure: boolean;
   /** Whether the back-end is told then that nothing is logged any more. */
@@ -140,6 +142,7 @@ export const wellBehaved: Behaviour = {
   mutes: () => false,
   endsMigration: true,
   resendsDirty: true,
+  savesIndices: true,
   resumesAfterFailure: true,
   stopsLogging: true,
   tampers: () => {},

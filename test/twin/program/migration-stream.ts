@@ -50,9 +50,25 @@ export function page(offset: number, content: Buffer, first: boolean): Buffer {
   return Buffer.concat([u64(BigInt(offset) | flags), ...(first ? [short(BLOCK)] : []), zero ? Buffer.of(0) : content]);
 }
 
-/** What a stream ends with: a device, whose state is for nobody to read, the end mark and the description. */
-export function tail(): Buffer {
-  const description = Buffer.from('{"devices":[]}');
-  const device = Buffer.concat([Buffer.of(0x04), u32(3), short('net'), u32(0), u32(1), Buffer.alloc(64, 0x06)]);
+/** A ring as a stream has it. */
+export interface SavedRing {
+  size: number;
+  desc: bigint;
+  /** The next buffer to take. */
+  next: number;
+}
+
+/** The state of virtio-net on virtio-mmio (hw/virtio/virtio.c, virtio_save), but for what nobody reads before the rings. */
+const netState = (rings: readonly SavedRing[]): Buffer =>
+  Buffer.concat([
+    Buffer.alloc(64, 0x06),
+    u32(rings.length),
+    ...rings.flatMap(({ size, desc, next }) => [u32(size), u32(PAGE), u64(desc), Buffer.of(next >> 8, next & 0xff)]),
+  ]);
+
+/** What a stream ends with: the network device, the end mark and the description. */
+export function tail(rings: readonly SavedRing[] = []): Buffer {
+  const description = Buffer.from('{"devices":[{"name":"virtio-net"}]}');
+  const device = Buffer.concat([Buffer.of(0x04), u32(3), short('virtio-net'), u32(0), u32(11), netState(rings)]);
   return Buffer.concat([device, Buffer.of(0x00, 0x06), u32(description.length), description]);
 }

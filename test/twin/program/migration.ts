@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { Behaviour } from './behaviour.js';
 import type { FrontEnd } from './front-end.js';
-import { head, PAGE, page, section, tail } from './migration-stream.js';
+import { head, PAGE, page, type SavedRing, section, tail } from './migration-stream.js';
 import type { NetDevice } from './net-device.js';
 import type { Ram } from './ram.js';
 
@@ -98,7 +98,7 @@ export class Migration {
     await run(() => setRunning(false));
     if (pause) await this.#pause();
     const dirty = behaviour.resendsDirty ? [...new Set([...ram.dirty!, ...frontEnd.loggedPages()])] : [];
-    await this.#send(Buffer.concat([section(this.#pages(dirty), true), tail()]));
+    await this.#send(Buffer.concat([section(this.#pages(dirty), true), tail(this.#rings())]));
   }
 
   async #pause(): Promise<void> {
@@ -109,6 +109,16 @@ export class Migration {
     await goesOn;
     if (this.#cancelled) throw new Broken('cancelled');
     this.#tell('device');
+  }
+
+  #rings(): SavedRing[] {
+    const { device, behaviour } = this.#o;
+    return device.queues
+      .filter(({ ready }) => ready)
+      .map(({ size, desc, layout, base }) => {
+        const next = layout === 'packed' ? base & 0x7fff : base;
+        return { size, desc, next: behaviour.savesIndices ? next : 0 };
+      });
   }
 
   #pages(numbers: readonly number[]): Buffer[] {

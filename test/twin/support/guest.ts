@@ -11,7 +11,7 @@ import type { RunningTwin } from './tester.js';
 
 /** The last slot of microvm with ioapic2=off. */
 const DEVICE = 0xfeb0_0000 + 512 * 7;
-const QUEUE_SIZE = 64;
+export const QUEUE_SIZE = 64;
 const BUFFER = 2048;
 /** MAC, MRG_RXBUF, STATUS, CTRL_VQ, MQ, VERSION_1. */
 export const ACCEPTED = [5, 15, 16, 17, 22, 32].reduce((sum, n) => sum | bit(n), 0n);

@@ -2,7 +2,7 @@ import type { Fault } from './fault.js';
 
 const needsDriver = { role: 'both', needsDriver: true } as const;
 
-/** R35, R39, T4: migrations. */
+/** R35, R39, R52, T4: migrations. */
 export const migrationFaults: readonly Fault[] = [
   {
     name: 'migration-never-ends',
@@ -51,5 +51,12 @@ export const migrationFaults: readonly Fault[] = [
     ...needsDriver,
     description: 'Sends each page once, whatever was written to it meanwhile.',
     behaviour: { resendsDirty: false },
+  },
+  {
+    name: 'indices-not-saved',
+    breaks: 'R52',
+    ...needsDriver,
+    description: 'Migrates every ring as if it were at its start.',
+    behaviour: { savesIndices: false },
   },
 ];
