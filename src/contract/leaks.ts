@@ -19,8 +19,8 @@ const SINGLE_RETURN_SLACK = 1;
 const THREAD_SLACK = 1;
 
 /**
- * A QEMU that ends a session itself has let go of what it held for it before the tester reads the end of the stream; so much
- * earlier at most, on a machine that makes nobody wait. What a step looked at before it was done does count.
+ * A QEMU that ends a session itself, or stops its rings, has let go of what it held for them before the tester reads of it; so
+ * much earlier at most, on a machine that makes nobody wait. What a step looked at before it was done does count.
  */
 const NOTICE_MS = 250;
 
@@ -69,7 +69,9 @@ function levels(t: Timeline): Level[] {
     const to = Math.min(view.to, end, reset, stop, other);
     if (settled.t >= to) return [];
     const ended = t.first('session.close', ({ session }) => session === view.session);
-    const letGo = (at: Ms) => ended?.by === 'front-end' && ended.t - at <= NOTICE_MS + t.starved(at, ended.t);
+    const stops = view.received.find(({ name, seq }) => name === 'GET_VRING_BASE' && seq > settled.seq);
+    const told = [stops, ended?.by === 'front-end' ? ended : undefined].flatMap((event) => event?.t ?? []);
+    const letGo = (at: Ms) => told.some((when) => when - at <= NOTICE_MS + t.starved(at, when));
     const counts = samples.filter(
       (sample) => sample.seq >= settled.seq && sample.t < to && (sample === settled || !letGo(sample.t)),
     );
