@@ -69,8 +69,8 @@ function levels(t: Timeline): Level[] {
     const to = Math.min(view.to, end, reset, stop, other);
     if (settled.t >= to) return [];
     const ended = t.first('session.close', ({ session }) => session === view.session);
-    const stops = view.received.find(({ name, seq }) => name === 'GET_VRING_BASE' && seq > settled.seq);
-    const told = [stops, ended?.by === 'front-end' ? ended : undefined].flatMap((event) => event?.t ?? []);
+    const asked = view.received.find(({ name, seq }) => name === 'GET_VRING_BASE' && seq > settled.seq);
+    const told = [asked, ended?.by === 'front-end' ? ended : undefined].flatMap((event) => event?.t ?? []);
     const letGo = (at: Ms) => told.some((when) => when - at <= NOTICE_MS + t.starved(at, when));
     const counts = samples.filter(
       (sample) => sample.seq >= settled.seq && sample.t < to && (sample === settled || !letGo(sample.t)),

@@ -2,28 +2,25 @@ import type { EventOf, Timeline } from '../timeline/index.js';
 import { type Break, counted, hold, judged, notApplicable } from './judgement.js';
 import { migrations } from './migrations.js';
 import type { Requirement } from './requirement.js';
-import { answeredBase } from './ring-starts.js';
+import { startedBefore } from './ring-starts.js';
 
 /** Of what GET_VRING_BASE returns: a split ring's index, and a packed one's without its wrap counter (virtio_save). */
 const INDEX = { split: 0xffff, packed: 0x7fff } as const;
 
 /** Rings that the stream has elsewhere than they are. */
 function misplaced(t: Timeline, { migration, rings, seq }: EventOf<'migration.rings'>): Break[] {
-  const packed = t.last('driver.ready', () => true, seq)?.layout === 'packed';
-  const life = t.last('driver.features', () => true, seq)?.seq ?? -1;
+  const mask = INDEX[t.last('driver.ready', () => true, seq)?.layout ?? 'split'];
   return rings.flatMap(({ index, next, used }): Break[] => {
-    const start = t.last('ring.start', (e) => e.ring === index && e.seq > life, seq);
-    const base = start && answeredBase(t, index, start.seq, seq);
-    const answer = base === undefined ? undefined : base & INDEX[packed ? 'packed' : 'split'];
-    const known = [answer, used].filter((value) => value !== undefined);
-    if (known.length === 0 || known.includes(next)) return [];
-    const why = [
-      answer === undefined ? [] : 'what GET_VRING_BASE returned',
-      used === undefined ? [] : 'the used index',
+    const { previous, answer } = startedBefore(t, index, seq);
+    const places = [
+      ...(answer === undefined ? [] : [{ at: answer & mask, what: 'what GET_VRING_BASE returned' }]),
+      ...(used === undefined ? [] : [{ at: used, what: 'the used index' }]),
     ];
-    const expected = `${[...new Set(known)].join(' or ')} (${why.flat().join(' or ')})`;
-    const seen = `migration ${migration}: the stream has ring ${index} at ${next}, expected ${expected}`;
-    return [{ kind: 'violation', seen, events: [...(start ? [start.seq] : []), seq] }];
+    if (places.length === 0 || places.some(({ at }) => at === next)) return [];
+    const expected = [...new Set(places.map(({ at }) => at))].join(' or ');
+    const why = places.map(({ what }) => what).join(' or ');
+    const seen = `migration ${migration}: the stream has ring ${index} at ${next}, expected ${expected} (${why})`;
+    return [{ kind: 'violation', seen, events: [...(previous ? [previous.seq] : []), seq] }];
   });
 }
 

@@ -1,7 +1,7 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
 import { RING_EVENT_FLAGS_DISABLE, USED_F_NO_NOTIFY } from '../virtio/index.js';
 import { flagIn } from './body.js';
-import { driverPeriods, unseenGuest } from './guest-state.js';
+import { periodAt, unseenGuest } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { spansOf } from './ring-spans.js';
@@ -75,20 +75,15 @@ function lostCalls(t: Timeline): { served: number[]; breaks: Break[] } {
   const served: number[] = [];
   const breaks: Break[] = [];
   const end = horizon(t).t;
-  const interrupts = t.all('driver.interrupt').filter(({ isr }) => (isr & 1) !== 0);
-  const periods = driverPeriods(t);
   let through = -1;
-  let [next, period] = [0, 0];
   for (const call of t.all('ring.call')) {
     if (call.seq < through) continue;
-    while (interrupts[next] && interrupts[next]!.seq < call.seq) next++;
-    while (periods[period]!.toSeq < call.seq) period++;
-    const interrupt = interrupts[next];
-    const reset = periods[period]!;
-    through = Math.min(interrupt?.seq ?? Infinity, reset.toSeq);
+    const interrupt = t.first('driver.interrupt', ({ isr }) => (isr & 1) !== 0, call.seq);
+    const { toSeq: resetSeq, to: reset } = periodAt(t, call.seq);
+    through = Math.min(interrupt?.seq ?? Infinity, resetSeq);
     // Not until the guest serves it: that takes round trips through QEMU's queue of commands, behind what it is sending.
     const raised = interrupt ? Math.max(call.t, interrupt.raised ?? interrupt.t) : Infinity;
-    const wait = unowed(t, call.t, Math.min(raised, reset.to, end));
+    const wait = unowed(t, call.t, Math.min(raised, reset, end));
     if (wait > NOTIFY_MS) {
       const seen = `session ${call.session}: the call of ring ${call.ring} brought the guest no interrupt in ${ms(wait)}`;
       breaks.push({ kind: 'violation', seen, events: [call.seq] });

@@ -24,12 +24,9 @@ export interface RingStart {
 /** All starts of rings, in order. */
 export const ringStarts = perTimeline((t: Timeline): readonly RingStart[] =>
   t.all('ring.start').map((start) => {
-    // A start that is recorded between a reset and FEATURES_OK was sent before the reset.
-    const since = t.last('driver.features', () => true, start.seq)?.seq ?? -1;
-    const previous = t.last('ring.start', (e) => e.ring === start.ring && e.seq > since, start.seq);
+    const { since, previous, answer } = startedBefore(t, start.ring, start.seq);
     const unseen = unseenTx(t, start, since);
     if (!previous) return { start, unseen };
-    const answer = answeredBase(t, start.ring, previous.seq, start.seq);
     const stopped = t.last('ring.stop', (e) => e.ring === start.ring && e.seq > previous.seq, start.seq)?.base;
     return {
       start,
@@ -41,8 +38,25 @@ export const ringStarts = perTimeline((t: Timeline): readonly RingStart[] =>
   }),
 );
 
+/**
+ * What there was of a ring before an event: since when the device has the life that it is in, the last start in it, and the
+ * answer to GET_VRING_BASE since that; absent after a loss.
+ */
+export function startedBefore(
+  t: Timeline,
+  ring: number,
+  seq: number,
+): { since: number; previous?: EventOf<'ring.start'>; answer?: number } {
+  // A start that is recorded between a reset and FEATURES_OK was sent before the reset.
+  const since = t.last('driver.features', () => true, seq)?.seq ?? -1;
+  const previous = t.last('ring.start', (e) => e.ring === ring && e.seq > since, seq);
+  if (!previous) return { since };
+  const answer = reported(t, ring, previous.seq, seq);
+  return { since, previous, ...(answer === undefined ? {} : { answer }) };
+}
+
 /** The answer to the last GET_VRING_BASE of a ring between two events. */
-export function answeredBase(t: Timeline, ring: number, afterSeq: number, beforeSeq: number): number | undefined {
+function reported(t: Timeline, ring: number, afterSeq: number, beforeSeq: number): number | undefined {
   const reply = t.last(
     'wire.send',
     (e) => e.channel === 'reply' && e.name === 'GET_VRING_BASE' && ringOf(e) === ring && e.seq > afterSeq,

@@ -166,16 +166,15 @@ export class Migration {
     const { received, devices } = this.#sink;
     const ready = recorder.latest('driver.ready');
     if (!ready || (recorder.latest('driver.reset')?.seq ?? -1) > ready.seq) return;
-    const homes = ready.rings.slice(0, 2 * ready.pairs);
     const saved = savedRings(
       devices,
-      homes.map(({ index, size, desc }) => ({ index, size, desc: BigInt(desc) })),
+      ready.rings.map(({ index, size, desc }) => ({ index, size, desc: BigInt(desc) })),
     );
     if (!saved) return;
     recorder.record({
       type: 'migration.rings',
       migration,
-      rings: homes.map(({ index, used: at }) => {
+      rings: ready.rings.map(({ index, used: at }) => {
         const used = ready.layout === 'packed' ? undefined : received.word(Number(at) + RING_IDX);
         return { index, next: saved.get(index)!, ...(used === undefined ? {} : { used }) };
       }),

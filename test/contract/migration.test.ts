@@ -27,20 +27,21 @@ const recv = (t: number, name: FrontEndName, body: object): Timed => ({
   fds: 0,
   t,
 });
+const reply = (t: number, name: FrontEndName, body: object): Timed => ({
+  type: 'wire.send',
+  session: 1,
+  channel: 'reply',
+  request: specByName(name).id,
+  name,
+  flags: 5,
+  size: 8,
+  body: body as never,
+  fds: 0,
+  t,
+});
 const logBase = (t: number, size = '0x800'): Timed[] => [
   recv(t, 'SET_LOG_BASE', { size, offset: '0x0' }),
-  {
-    type: 'wire.send',
-    session: 1,
-    channel: 'reply',
-    request: 6,
-    name: 'SET_LOG_BASE',
-    flags: 5,
-    size: 8,
-    body: { value: '0x0' },
-    fds: 0,
-    t,
-  },
+  reply(t, 'SET_LOG_BASE', { value: '0x0' }),
 ];
 const addresses = (t: number, flags: number, log = (ring: number): string => ringAt(ring).used): Timed[] =>
   [0, 1].map((ring) => {
@@ -110,20 +111,10 @@ const completed = released.plus(
 const migrated = (answer: number | undefined, ...rings: MigrationRings['rings']): Story =>
   completed.plus(
     ...rings.flatMap(({ index }): Timed[] =>
-      answer === undefined ? [] : [{ ...baseReply, body: { index, num: answer }, t: T + 111 }],
+      answer === undefined ? [] : [reply(T + 111, 'GET_VRING_BASE', { index, num: answer })],
     ),
     { type: 'migration.rings', migration: 1, rings, t: T + 119 },
   );
-const baseReply = {
-  type: 'wire.send' as const,
-  session: 1,
-  channel: 'reply' as const,
-  request: specByName('GET_VRING_BASE').id,
-  name: 'GET_VRING_BASE',
-  flags: 5,
-  size: 8,
-  fds: 0,
-};
 
 const broken = (story: Story): string[] =>
   judgeAll(story.timeline())
