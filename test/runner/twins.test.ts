@@ -7,6 +7,7 @@ import { type ContractLevel, registry } from '../../src/contract/index.js';
 import { DEFAULT_PROFILE } from '../../src/peer/index.js';
 import { probe } from '../../src/qemu/index.js';
 import { type RunResult, run, type VariantResult } from '../../src/runner/index.js';
+import { readTimeline } from '../../src/timeline/index.js';
 import { buildTwin, type TwinFault, twinFaults } from '../twin/index.js';
 
 /** Variants for each requirement that gives its twins' faults the occasion to show, as cheap as it goes. */
@@ -27,9 +28,9 @@ const occasions: Record<string, string> = {
   R14: 'client.start.path-absent[driver=none,machine=microvm]',
   R31: SERVER_SEEN,
   R32: 'driver.reset-before-leave[role=server,machine=microvm]',
-  M1: SERVER_SEEN,
+  M1: SERVER_LONG,
   R10: 'options.listener-with-interval[option=reconnect,value=1,machine=microvm]',
-  R11: 'options.listener-waits[wait=off,late=4s,machine=microvm]',
+  R11: 'options.listener-waits[wait=off,late=6s,machine=microvm]',
   R15: 'client.absence.refused[driver=none,leave=close,machine=microvm]',
   R16: 'options.client-with-wait[value=off,machine=microvm]',
   R17: 'options.interval-spelling[option=reconnect-ms,value=1000,machine=microvm]',
@@ -87,9 +88,10 @@ async function judge(
   wanted: readonly Variant[],
   jobs: number,
   level: ContractLevel = 'must',
-): Promise<RunResult> {
+): Promise<RunResult & { out: string }> {
   const facts = await probe(qemu);
-  return run({
+  const out = await mkdtemp(join(dir, 'out-'));
+  const result = await run({
     variants: wanted.filter((variant) => missing(variant, facts) === undefined),
     facts,
     identity: { sha256: null, buildId: null, package: null },
@@ -98,7 +100,7 @@ async function judge(
     jobs,
     repeat: 1,
     level,
-    out: await mkdtemp(join(dir, 'out-')),
+    out,
     reporters: [],
     signal: new AbortController().signal,
     selection: {
@@ -115,7 +117,25 @@ async function judge(
     tester: { name: 'test', version: '0' },
     reproduce: () => '',
   });
+  return { ...result, out };
 }
+
+/** Faults of timing show well where no more of a run than this was spent in waiting for a CPU. */
+const BUSY = 0.1;
+
+/** So often a twin is tried on a machine that is busy. */
+const ATTEMPTS = 5;
+
+/** Whether the machine kept a run waiting for so long that it excuses what QEMU did late (see spent() of the contract). */
+async function starved({ out, variants: results }: RunResult & { out: string }): Promise<boolean> {
+  const timelines = await Promise.all(results.map(({ timeline }) => readTimeline(join(out, timeline!))));
+  return timelines.some((t) => t.starved(0, t.end) > BUSY * t.end);
+}
+
+const breaking = ({ variants: results }: RunResult, id: string): VariantResult[] =>
+  results.filter(({ requirements }) =>
+    requirements.some(({ requirement, judgement }) => requirement === id && judgement.outcome === 'break'),
+  );
 
 const told = ({ variant, verdict, reason }: VariantResult) => `${variant}: ${verdict}: ${reason}`;
 
@@ -168,10 +188,14 @@ const everBroken = new Set<string>();
 
 describe('twins with a fault', () => {
   it.concurrent.each(twinFaults)('$name breaks $breaks', { timeout: 180_000 }, async (fault) => {
-    const { variants: results } = await judge(await binary(fault.name), variantsFor(fault), 1, levelOf(fault.breaks));
-    const broken = results.filter(({ requirements }) =>
-      requirements.some(({ requirement, judgement }) => requirement === fault.breaks && judgement.outcome === 'break'),
-    );
+    const qemu = await binary(fault.name);
+    const attempt = () => judge(qemu, variantsFor(fault), 1, levelOf(fault.breaks));
+    const shows = (judged: RunResult) => breaking(judged, fault.breaks).length === judged.variants.length;
+    let judged = await attempt();
+    for (let rest = ATTEMPTS - 1; rest > 0 && !shows(judged) && (await starved(judged)); rest--)
+      judged = await attempt();
+    const { variants: results } = judged;
+    const broken = breaking(judged, fault.breaks);
     const seen = results.map(
       (result) =>
         `${told(result)}; broken: ${result.requirements

@@ -190,7 +190,7 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   'listener-rearmed-late': async (stage) => {
     await leave(stage);
     const served = stage.peer.dial().then(() => stage.peer.until(() => stage.peer.names.length > 0));
-    expect(await duration(served)).toBeGreaterThan(2500);
+    expect(await duration(served)).toBeGreaterThan(4500);
   },
   'path-recreated': async (stage) => {
     const { ino } = statSync(stage.twin.socketPath);

@@ -6,7 +6,7 @@ const SELF_DIAL_MS = 3000;
 const SELF_CONNECTION_MS = 2000;
 
 /** Past the bound of 1 s within which a listener serves again. */
-const LATE_MS = 3000;
+const LATE_MS = 5000;
 
 /** R6 to R9: the listening socket. */
 export const listenerFaults: readonly Fault[] = [
