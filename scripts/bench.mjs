@@ -1,7 +1,7 @@
 // Ratios, not times: what the tester adds to the QEMU that it tests. See docs/bench.md for what they mean.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -261,6 +261,15 @@ const round2 = (figures) =>
   Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Math.round(value * 100) / 100]));
 
 const out = await mkdtemp(join(tmpdir(), 'vhost-reconnect-bench-'));
+// The reaper sees to the QEMUs of a process that ends; this folder is its own.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+])
+  process.once(signal, () => {
+    rmSync(out, { recursive: true, force: true });
+    process.exit(code);
+  });
 try {
   console.error(`${facts.versionText}; ${variants.length} variants that wait for no timer, ${JOBS} side by side`);
   // Both once unmeasured: caches and the JIT compiler warm up.
