@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -262,71 +262,63 @@ const round2 = (figures) =>
 
 const out = await mkdtemp(join(tmpdir(), 'vhost-reconnect-bench-'));
 // The reaper sees to the QEMUs of a process that ends; this folder is its own.
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-])
-  process.once(signal, () => {
-    rmSync(out, { recursive: true, force: true });
-    process.exit(code);
-  });
-try {
-  console.error(`${facts.versionText}; ${variants.length} variants that wait for no timer, ${JOBS} side by side`);
-  // Both once unmeasured: caches and the JIT compiler warm up.
-  await bareRate();
-  await variantRate(out, variants);
-  const rounds = [];
-  for (let i = 0; i < ROUNDS; i++) {
-    const bare = await bareRate();
-    const before = cpu();
-    const { rate, results } = await variantRate(out, variants);
-    const cpuShare = shareSince(before);
-    const then = (await variantRate(out, first)).rate / bare;
-    const restart = restarts(out, results);
-    rounds.push({ bare, rate, ratio: rate / bare, then, restart, cpuShare, results });
-    console.error(
-      `round ${i + 1}: bare ${bare.toFixed(1)}/s, variants ${rate.toFixed(1)}/s, ratio ${(rate / bare).toFixed(2)}, of the first suite's ${then.toFixed(2)}`,
-    );
-  }
-  const quick = await quickSelection(out);
-  const alone = await peakMemory(out, 1);
-  const crowded = await peakMemory(out, quick.jobs);
-  const reports = await reportTimes(out, rounds.at(-1).results);
-  const all = rounds.flatMap(({ restart }) => restart);
-  const total = median(all.map((restart) => restart.total));
-  const share = median(all.map((restart) => restart.ours / restart.total));
-  console.log(
-    `variants per second / bare life cycles per second: ${median(rounds.map(({ ratio }) => ratio)).toFixed(2)}`,
+process.once('exit', () => rmSync(out, { recursive: true, force: true }));
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+
+console.error(`${facts.versionText}; ${variants.length} variants that wait for no timer, ${JOBS} side by side`);
+// Both once unmeasured: caches and the JIT compiler warm up.
+await bareRate();
+await variantRate(out, variants);
+const rounds = [];
+for (let i = 0; i < ROUNDS; i++) {
+  const bare = await bareRate();
+  const before = cpu();
+  const { rate, results } = await variantRate(out, variants);
+  const cpuShare = shareSince(before);
+  const then = (await variantRate(out, first)).rate / bare;
+  const restart = restarts(out, results);
+  rounds.push({ bare, rate, ratio: rate / bare, then, restart, cpuShare, results });
+  console.error(
+    `round ${i + 1}: bare ${bare.toFixed(1)}/s, variants ${rate.toFixed(1)}/s, ratio ${(rate / bare).toFixed(2)}, of the first suite's ${then.toFixed(2)}`,
   );
-  console.log(`the same of the first suite's ${first.length}: ${median(rounds.map(({ then }) => then)).toFixed(2)}`);
-  console.log(
-    `return to rings restarted: median ${total.toFixed(1)} ms of ${all.length}; ours ${(100 * share).toFixed(0)} % of it`,
-  );
-  const cpuShare = median(rounds.map((round) => round.cpuShare));
-  console.log(`CPU of the tester / CPU of tester and QEMUs, in those variants: ${cpuShare.toFixed(2)}`);
-  console.log(
-    `quick selection, ${quick.variants} variants, ${quick.jobs} at a time: wall / longest wait in it ${quick.perWait.toFixed(2)}, ` +
-      `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}`,
-  );
-  console.log(
-    `memory: tester ${alone.toFixed(0)} MiB at most with one variant at a time, ${crowded.toFixed(0)} MiB with ` +
-      `${quick.jobs} side by side; QEMU ${qemuMemory(out, rounds.at(-1).results).toFixed(0)} MiB each, beside its guest's`,
-  );
-  console.log(
-    `reports of ${REPORTED} variants / one bare life cycle: ` +
-      reports
-        .map(({ name, ms }) => `${name} ${((ms * median(rounds.map(({ bare }) => bare))) / 1000).toFixed(0)}`)
-        .join(', '),
-  );
-  await trend({
-    ratio: median(rounds.map(({ ratio }) => ratio)),
-    ours: share,
-    cpuShare,
-    quickPerWait: quick.perWait,
-    quickPerCpu: quick.perCpu,
-    mibAlone: alone,
-    mibSideBySide: crowded,
-  });
-} finally {
-  await rm(out, { recursive: true, force: true });
 }
+const quick = await quickSelection(out);
+const alone = await peakMemory(out, 1);
+const crowded = await peakMemory(out, quick.jobs);
+const reports = await reportTimes(out, rounds.at(-1).results);
+const all = rounds.flatMap(({ restart }) => restart);
+const total = median(all.map((restart) => restart.total));
+const share = median(all.map((restart) => restart.ours / restart.total));
+console.log(
+  `variants per second / bare life cycles per second: ${median(rounds.map(({ ratio }) => ratio)).toFixed(2)}`,
+);
+console.log(`the same of the first suite's ${first.length}: ${median(rounds.map(({ then }) => then)).toFixed(2)}`);
+console.log(
+  `return to rings restarted: median ${total.toFixed(1)} ms of ${all.length}; ours ${(100 * share).toFixed(0)} % of it`,
+);
+const cpuShare = median(rounds.map((round) => round.cpuShare));
+console.log(`CPU of the tester / CPU of tester and QEMUs, in those variants: ${cpuShare.toFixed(2)}`);
+console.log(
+  `quick selection, ${quick.variants} variants, ${quick.jobs} at a time: wall / longest wait in it ${quick.perWait.toFixed(2)}, ` +
+    `wall / CPU time on all cores ${quick.perCpu.toFixed(2)}`,
+);
+console.log(
+  `memory: tester ${alone.toFixed(0)} MiB at most with one variant at a time, ${crowded.toFixed(0)} MiB with ` +
+    `${quick.jobs} side by side; QEMU ${qemuMemory(out, rounds.at(-1).results).toFixed(0)} MiB each, beside its guest's`,
+);
+console.log(
+  `reports of ${REPORTED} variants / one bare life cycle: ` +
+    reports
+      .map(({ name, ms }) => `${name} ${((ms * median(rounds.map(({ bare }) => bare))) / 1000).toFixed(0)}`)
+      .join(', '),
+);
+await trend({
+  ratio: median(rounds.map(({ ratio }) => ratio)),
+  ours: share,
+  cpuShare,
+  quickPerWait: quick.perWait,
+  quickPerCpu: quick.perCpu,
+  mibAlone: alone,
+  mibSideBySide: crowded,
+});

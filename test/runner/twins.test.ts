@@ -132,10 +132,8 @@ async function starved({ out, variants: results }: RunResult & { out: string }):
   return timelines.some((t) => t.starved(0, t.end) > BUSY * t.end);
 }
 
-const breaking = ({ variants: results }: RunResult, id: string): VariantResult[] =>
-  results.filter(({ requirements }) =>
-    requirements.some(({ requirement, judgement }) => requirement === id && judgement.outcome === 'break'),
-  );
+const brokenIn = ({ requirements }: VariantResult): string[] =>
+  requirements.filter(({ judgement }) => judgement.outcome === 'break').map(({ requirement }) => requirement);
 
 const told = ({ variant, verdict, reason }: VariantResult) => `${variant}: ${verdict}: ${reason}`;
 
@@ -190,21 +188,16 @@ describe('twins with a fault', () => {
   it.concurrent.each(twinFaults)('$name breaks $breaks', { timeout: 180_000 }, async (fault) => {
     const qemu = await binary(fault.name);
     const attempt = () => judge(qemu, variantsFor(fault), 1, levelOf(fault.breaks));
-    const shows = (judged: RunResult) => breaking(judged, fault.breaks).length === judged.variants.length;
+    const breaking = (results: readonly VariantResult[]) =>
+      results.filter((result) => brokenIn(result).includes(fault.breaks));
+    const shows = ({ variants: results }: RunResult) => breaking(results).length === results.length;
     let judged = await attempt();
     for (let rest = ATTEMPTS - 1; rest > 0 && !shows(judged) && (await starved(judged)); rest--)
       judged = await attempt();
     const { variants: results } = judged;
-    const broken = breaking(judged, fault.breaks);
-    const seen = results.map(
-      (result) =>
-        `${told(result)}; broken: ${result.requirements
-          .filter(({ judgement }) => judgement.outcome === 'break')
-          .map(({ requirement }) => requirement)}`,
-    );
-    for (const { requirements } of broken)
-      for (const { requirement, judgement } of requirements)
-        if (judgement.outcome === 'break') everBroken.add(requirement);
+    const broken = breaking(results);
+    const seen = results.map((result) => `${told(result)}; broken: ${brokenIn(result)}`);
+    for (const id of broken.flatMap(brokenIn)) everBroken.add(id);
     expect(broken.length, seen.join('\n')).toBe(results.length);
     expect(
       broken.every(({ verdict }) => verdict === 'fail'),
