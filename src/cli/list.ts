@@ -5,7 +5,7 @@ import type { Context, Io } from './io.js';
 import { selectionOptions, withSettings } from './options.js';
 
 const build = (argv: Argv) =>
-  selectionOptions(argv)
+  selectionOptions(argv, 'full')
     .option('variants', { boolean: true, describe: 'Every variant, by its id alone' })
     .option('requirements', { boolean: true, describe: 'The contract instead of the cases' })
     .conflicts('variants', 'requirements');

@@ -76,8 +76,8 @@ export const casesOption = <T>(argv: Argv<T>) =>
     describe: 'Folder with further cases; may be given several times',
   });
 
-/** Options that say what is selected; list and run have them. */
-export const selectionOptions = <T>(argv: Argv<T>) =>
+/** Options that say what is selected; list and run have them. `usual`: how much that is where nothing is said. */
+export const selectionOptions = <T>(argv: Argv<T>, usual: string) =>
   casesOption(
     argv
       .positional('selector', {
@@ -99,8 +99,7 @@ export const selectionOptions = <T>(argv: Argv<T>) =>
       })
       .option('selection', {
         ...choice('selection', selections),
-        describe:
-          'How much of the catalogue: each has all of the one before, but guest, what boots a Linux [quick; full where selectors are given]',
+        describe: `How much of the catalogue: each has all of the one before, but guest, what boots a Linux [${usual}]`,
       }),
   );
 

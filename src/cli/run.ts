@@ -18,8 +18,8 @@ import { reporters } from './reporters.js';
 import { UsageError } from './usage-error.js';
 
 const build = (argv: Argv) =>
-  runOptions(selectionOptions(argv))
-    .example('$0 run', 'everything that this QEMU can run')
+  runOptions(selectionOptions(argv, 'quick; full where selectors are given'))
+    .example('$0 run', 'the quick selection, with the QEMU that is installed')
     .example('$0 run server --qemu ./my-qemu', 'one theme against a build of your own')
     .example("$0 run 'leave.many[role=server]'", 'one variant');
 

@@ -30,7 +30,8 @@ const settings = z.strictObject({
   log: z.string().min(1).optional(),
 });
 export type Settings = z.output<typeof settings>;
-const keys = Object.keys(settings.shape);
+/** Their names. */
+export const settingNames: readonly string[] = Object.keys(settings.shape);
 
 /** The value of `expected` that stands for no file. */
 export const NONE = 'none';
@@ -122,8 +123,9 @@ const variable = (key: PropertyKey) => PREFIX + String(key).toUpperCase();
 function environmentError(value: unknown, issue: z.core.$ZodIssue): UsageError {
   if (issue.code === 'unrecognized_keys') {
     const [unknown = ''] = issue.keys;
-    const near = nearest(unknown, keys).map(variable);
-    const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `known are ${keys.map(variable).join(', ')}`;
+    const near = nearest(unknown, settingNames).map(variable);
+    const hint =
+      near.length > 0 ? `did you mean ${near.join(' or ')}?` : `known are ${settingNames.map(variable).join(', ')}`;
     return new UsageError('ERR_ENVIRONMENT', `environment: there is no ${variable(unknown)}`, hint);
   }
   const [{ path, expected, got, hint }] = findings(settings, value, issue, []) as [Finding];

@@ -1,5 +1,6 @@
 import { main } from '../../src/cli/cli.js';
 import type { Io } from '../../src/cli/io.js';
+import { settingNames } from '../../src/cli/settings.js';
 
 /** What a command says of itself with --help, a line for each thing. */
 async function helpOf(...command: string[]): Promise<string> {
@@ -91,10 +92,13 @@ export async function manPage(version: string): Promise<string> {
     ),
     '.SH FILES',
     ...terms([
-      ['vhost-reconnect.config.json, vhost-reconnect.config.yaml', 'Options by their names, in the working directory.'],
+      [
+        'vhost-reconnect.config.json, vhost-reconnect.config.yaml',
+        `In the working directory: ${settingNames.join(', ')}.`,
+      ],
       ['reports/', 'A folder for each run: results.json, junit.xml, report.tap, ctrf.json, report.html, timelines/.'],
     ]),
     '.SH ENVIRONMENT',
-    ...terms([['VHOST_RECONNECT_*', 'Options by their names: VHOST_RECONNECT_QEMU, VHOST_RECONNECT_JOBS and so on.']]),
+    ...terms([['VHOST_RECONNECT_*', 'The same options: VHOST_RECONNECT_QEMU, VHOST_RECONNECT_JOBS and so on.']]),
   ].join('\n')}\n`;
 }
