@@ -74,34 +74,35 @@ function missedDown(t: Timeline, loss: Loss): { down?: Link; breaks: Break[] } {
 
 const setsLink = ({ execute }: EventOf<'qmp.command'>): boolean => execute === 'set_link';
 
-/** The commands that were to lower the link. */
-const lowering = (t: Timeline): EventOf<'qmp.command'>[] =>
-  t.all('qmp.command').filter((command) => setsLink(command) && !flagIn(command.arguments ?? null, 'up'));
+/** The commands that were to lower the link, or to raise it. */
+const settingLink = (t: Timeline, up: boolean): EventOf<'qmp.command'>[] =>
+  t.all('qmp.command').filter((command) => setsLink(command) && flagIn(command.arguments ?? null, 'up') === up);
 
-/** Commands that lowered the link of a QEMU with one port, and that the guest did not see in time. */
-function missedCommands(t: Timeline): Break[] {
+/** Commands that set the link of a QEMU with one port, and that the guest did not see in time. */
+function missedCommands(t: Timeline, up: boolean): Break[] {
   if (t.first('peer.other')) return [];
-  return lowering(t).flatMap((command) => {
+  return settingLink(t, up).flatMap((command) => {
     const done = answerTo(t, command);
-    if (!done || done.error || !lastLink(t, command.seq)?.up) return [];
-    const down = firstLink(t, (e) => !e.up, command.seq);
-    // Either raises it again, whoever lowered it; a driver that starts anew looks anew.
-    const raised = nextHandshake(t, command.seq);
+    if (!done || done.error || lastLink(t, command.seq)?.up !== !up) return [];
+    const change = firstLink(t, (e) => e.up === up, command.seq);
+    // A handshake raises it and a loss lowers it again, whoever set it; a driver that starts anew looks anew.
+    const peer = up ? losses(t).find(({ close }) => close.seq > command.seq)?.close : nextHandshake(t, command.seq);
     const other = t.first('qmp.command', setsLink, command.seq);
     const reset = t.first('driver.reset', () => true, command.seq);
-    const until = Math.min(...[down, raised, other, reset, horizon(t)].map((e) => e?.t ?? Infinity));
+    const until = Math.min(...[change, peer, other, reset, horizon(t)].map((e) => e?.t ?? Infinity));
     const wait = until <= done.t ? 0 : unowed(t, done.t, until);
-    if (wait <= LINK_MS) return [];
-    const late = down?.t === until ? down : undefined;
-    const what = late ? `went down only ${ms(wait)} after` : `was still up ${ms(wait)} after`;
+    if (wait <= (up ? LINK_UP_MS : LINK_MS)) return [];
+    const late = change?.t === until ? change : undefined;
+    const [went, was, asked] = up ? ['came up', 'down', 'raise'] : ['went down', 'up', 'lower'];
+    const what = late ? `${went} only ${ms(wait)} after` : `was still ${was} ${ms(wait)} after`;
     const events = [command.seq, done.seq, ...(late ? [late.seq] : [])];
-    return [{ kind: 'violation', seen: `the guest's link ${what} set_link was to lower it`, events }];
+    return [{ kind: 'violation', seen: `the guest's link ${what} set_link was to ${asked} it`, events }];
   });
 }
 
 /** When a command was next to lower the link: one that is under way may be carried out at any time. */
 function loweredAfter(t: Timeline, seq: number): number {
-  const command = lowering(t).find((one) => (answerTo(t, one)?.seq ?? Infinity) > seq);
+  const command = settingLink(t, false).find((one) => (answerTo(t, one)?.seq ?? Infinity) > seq);
   return command?.t ?? Infinity;
 }
 
@@ -190,7 +191,7 @@ export const R31: Requirement = {
   level: 'must',
   label: 'contract',
   sources: ['qemu:net/vhost-user.c#chr_closed_bh', 'qemu:net/net.c#qmp_set_link'],
-  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show. Where set_link is used, only that it is down within ${LINK_MS} ms of such a command, and up with running rings.`,
+  allowed: `Down within ${LINK_MS} ms of the loss, up within ${LINK_UP_MS} ms of running rings; an absence too short for the guest to notice need not show. Where set_link is used, only that it is down within ${LINK_MS} ms of such a command, up within ${LINK_UP_MS} ms of one that raises it, and up with running rings.`,
   judge(t) {
     const links = linksOf(t);
     const first = links[0];
@@ -198,9 +199,9 @@ export const R31: Requirement = {
     if (unseenGuest(t) && restarted(t)) return notApplicable('the guest started anew, and its carrier with it');
     if (t.first('qmp.command', setsLink)) {
       // QEMU raises a link for a peer that returns even if it was lowered by command, and does not ask who is there for one
-      // that is raised by command: what is left to judge is that a command lowers it, and that it is up with running rings.
+      // that is raised by command: what is left to judge is that a command does it, and that it is up with running rings.
       const running = servedSessions(t).flatMap((view) => allRunning(t, view)?.seq ?? []);
-      const breaks = [...missedCommands(t), ...missedUps(t)];
+      const breaks = [...missedCommands(t, false), ...missedCommands(t, true), ...missedUps(t)];
       if (breaks.length === 0 && running.length === 0)
         return notApplicable('the link was set by command, and no rings ran');
       return judged(breaks, hold(`up with running rings in ${counted(running.length, 'session')}`, running));

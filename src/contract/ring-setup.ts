@@ -9,6 +9,7 @@ import {
   unseenGuest,
 } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
+import { removals } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { guestRings, spansIn } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
@@ -118,6 +119,34 @@ function overdue(t: Timeline, view: SessionView): { started: number; breaks: Bre
   return { started, breaks };
 }
 
+/**
+ * Rings that were stopped in a session by what was taken back, and that did not start again: there is no handshake to wait for,
+ * and what starts them is the same as at first (virtio_net_vhost_status).
+ */
+function forsaken(t: Timeline, view: SessionView): Break[] {
+  if (stuck(view) || tooFewSlots(t, view)) return [];
+  // A netdev that is removed takes its rings with it.
+  const removal = removals(t).find(({ asked }) => asked.seq > view.open.seq)?.asked;
+  return driverPeriods(t).flatMap(({ ready, to, toSeq }) => {
+    const endSeq = Math.min(toSeq, view.toSeq, horizon(t).seq, removal?.seq ?? Infinity);
+    const until = Math.min(to, view.to, horizon(t).t, removal?.t ?? Infinity);
+    const free = freeSince(t, endSeq);
+    if (!ready || free === undefined) return [];
+    return ringsOf(ready).flatMap(({ index }): Break[] => {
+      const within = ({ ring, seq }: { ring: number; seq: number }) =>
+        ring === index && seq > ready.seq && seq < endSeq;
+      const stop = t.of('ring.stop', view.session).findLast(within);
+      const start = t.of('ring.start', view.session).findLast(within);
+      if (!stop || (start && start.seq > stop.seq)) return [];
+      if (index >= 2 * pairsBetween(t, ready, stop.seq, endSeq).least) return [];
+      const wait = unowed(t, Math.max(stop.t, free), until);
+      if (wait <= RINGS_MS) return [];
+      const seen = `session ${view.session}: QEMU stopped ring ${index} and did not start it again in ${ms(wait)}`;
+      return [{ kind: 'violation', seen, events: [ready.seq, stop.seq] }];
+    });
+  });
+}
+
 /** Events of QEMU after which a guest may not want its rings any more. */
 const guestEvents: ReadonlySet<string> = new Set(['RESET', 'SHUTDOWN', 'POWERDOWN', 'STOP', 'GUEST_PANICKED']);
 
@@ -146,7 +175,7 @@ export const R20: Requirement = {
   id: 'R20',
   title: 'Rings are set up for a driver, completely and in order',
   sentence:
-    'With a driver that is up QEMU sets up every ring after the handshake: features, memory, then size, base and addresses of a ring before its kick; without a driver it sets up none.',
+    'With a driver that is up QEMU sets up every ring after the handshake, and again after what stopped it: features, memory, then size, base and addresses of a ring before its kick; without a driver it sets up none.',
   level: 'must',
   label: 'contract',
   sources: [
@@ -154,12 +183,15 @@ export const R20: Requirement = {
     'qemu:hw/net/vhost_net.c#vhost_net_start',
     'qemu:hw/virtio/vhost.c#vhost_virtqueue_start',
   ],
-  allowed: `SET_VRING_ENABLE before or after the rings, BASE and ADDR in either order; all rings within ${RINGS_MS} ms.`,
+  allowed: `SET_VRING_ENABLE before or after the rings, BASE and ADDR in either order; all rings within ${RINGS_MS} ms, of what held them back as well.`,
   judge(t) {
     const sessions = servedSessions(t).filter((view) => view.received.length > 0);
     if (sessions.length === 0) return notApplicable('no message came on any connection');
     const results = sessions.map((view) => (unseenGuest(t) ? overdueOfGuest : overdue)(t, view));
-    const breaks = [...sessions.flatMap((view) => misplaced(t, view)), ...results.flatMap((result) => result.breaks)];
+    const breaks = [
+      ...sessions.flatMap((view) => [...misplaced(t, view), ...forsaken(t, view)]),
+      ...results.flatMap((result) => result.breaks),
+    ];
     const started = results.reduce((sum, result) => sum + result.started, 0);
     const driven = t.first('driver.ready') !== undefined || (unseenGuest(t) && started > 0);
     if (breaks.length === 0 && driven && started === 0)

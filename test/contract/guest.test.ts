@@ -109,6 +109,15 @@ describe('R31 the guest sees the link', () => {
     expectHold('R31', long.plus(off, done, { t: at + 8, type: 'driver.link', up: false }));
     const slow = long.plus(off, done, { t: at + 2000, type: 'driver.link', up: false });
     expectBreak('R31', slow, 'violation', /went down only \d+ ms after set_link/);
+    // The same of one that raises it: whoever is there.
+    const down = { t: at + 8, type: 'driver.link', up: false } as const;
+    const raised = { ...done, t: at + 501, id: 10 } as const;
+    const last = long.plus(off, done, down, on, raised);
+    expectBreak('R31', last, 'violation', /still down \d+ ms after set_link was to raise it/);
+    expectHold('R31', last.plus({ t: at + 510, type: 'driver.link', up: true }));
+    const tardy = last.plus({ t: at + 2900, type: 'driver.link', up: true });
+    expectBreak('R31', tardy, 'violation', /came up only \d+ ms after set_link/);
+    expectHold('R31', last.plus({ t: at + 510, type: 'driver.reset' }));
     // Another command, a refusal, and a second port, which may be the one that is meant.
     expectHold('R31', long.plus(off, done, on));
     expectHold('R31', long.plus(off, { ...done, error: 'no such netdev' }));

@@ -118,6 +118,27 @@ describe('R20 rings that are stopped in order', () => {
       /SET_VRING_NUM .* before the memory table/,
     );
   });
+  it('breaks when they stay stopped though nothing holds them back any more', () => {
+    const t = good.find('qmp.command').t - 50;
+    const stops = good.events.filter((e) => e.type === 'ring.stop' && e.session === 2).map((e) => ({ ...e, t: t + 5 }));
+    const stop = { t, type: 'qmp.command', id: 70, execute: 'stop' } as const;
+    const cont = { ...stop, t: t + 10, id: 71, execute: 'cont' } as const;
+    const stays = good.plus(stop, ...stops).stretch(t + 20, 3000);
+    expectBreak(
+      'R20',
+      stays.plus(cont),
+      'violation',
+      /session 2: QEMU stopped ring 0 and did not start it again in 30\d\d ms/,
+    );
+    expectHold('R20', stays);
+    const starts = good.events.filter((e) => e.type === 'ring.start' && e.session === 2);
+    expectHold('R20', stays.plus(cont, ...starts.map((e) => ({ ...e, t: t + 15 }))));
+    // Rings that a reset stopped are nobody's, and so are those of a netdev that was removed.
+    expectHold('R20', stays.plus(cont, { t, type: 'driver.reset' }));
+    const removed = { ...stop, t: t + 1, id: 72, execute: 'netdev_del', arguments: { id: 'n0' } } as const;
+    const done = { t: t + 2, type: 'qmp.reply', id: 72, execute: 'netdev_del', latency: 1, value: {} } as const;
+    expectHold('R20', stays.plus(cont, removed, done));
+  });
   it('holds when a table that is told in changes did not change', () => {
     const added = again((name) => name === 'SET_MEM_TABLE').with('wire.recv', message(2, 'SET_MEM_TABLE'), {
       name: 'ADD_MEM_REG',

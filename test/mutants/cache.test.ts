@@ -51,17 +51,16 @@ describe('the lock', () => {
   it('is had by one at a time', async () => {
     const first = await lockFolder(dir, never, () => expect.unreachable());
     let order = '';
-    const waits = new Promise<void>((resolve) => {
-      void lockFolder(dir, never, resolve).then((second) => {
+    let second: Promise<void> | undefined;
+    await new Promise<void>((resolve) => {
+      second = lockFolder(dir, never, resolve).then((lock) => {
         order += 'second';
-        return second.release();
+        return lock.release();
       });
     });
-    await waits;
     order += 'first ';
     await first.release();
-    const third = await lockFolder(dir, never, () => undefined);
-    await third.release();
+    await second;
     expect(order).toBe('first second');
   });
 
