@@ -8,6 +8,7 @@ import {
   encodePayload,
   FLAG_NEED_REPLY,
   HEADER_SIZE,
+  type JsonObject,
   nameOf,
   type Payload,
   StreamReader,
@@ -121,7 +122,7 @@ export class BackendChannel {
           name: nameOf('back-end', message.request),
           flags: message.flags,
           size: message.payload.length,
-          body: spec ? toJson(decodePayload(spec, true, message.payload)) : {},
+          body: spec ? toJson(decodePayload(spec, true, message.payload)) : acknowledgement(message.payload),
         });
       }
     } catch (error) {
@@ -134,6 +135,11 @@ export class BackendChannel {
       this.#recorder.record({ type: 'tester.trouble', what: `back-end channel: ${String(error)}` });
     this.close(error instanceof OsError ? 'front-end' : 'peer');
   }
+}
+
+/** What the answer to a request that the specification does not have says: it can only be an acknowledgement. */
+function acknowledgement(payload: Buffer): JsonObject {
+  return payload.length === 8 ? toJson({ kind: 'u64', value: payload.readBigUInt64LE() }) : {};
 }
 
 /** A descriptor to send, and how to be rid of it afterwards. */

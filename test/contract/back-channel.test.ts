@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import type { BackendRecv, WireSend } from '../../src/timeline/index.js';
+import type { BackendRecv, Hex, Json, WireSend } from '../../src/timeline/index.js';
 import { server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
 
@@ -66,6 +66,33 @@ describe("R37 the back-end's requests are answered", () => {
     expectBreak('R37', double, 'violation', /was not asked for/);
     const unwanted = good.plus({ ...ask, flags: 1, t: ready + 10 }, { ...answer, t: ready + 11 });
     expectBreak('R37', unwanted, 'violation', /was not asked for/);
+  });
+
+  const vring = (index: number, noFd: boolean) => ({ vring: { index, noFd }, size: '0x1000' as string, offset: '0x0' });
+  const notifier = (body: Json, value: Hex) => {
+    const about = { request: 3, name: 'BACKEND_VRING_HOST_NOTIFIER_MSG' } as const;
+    return long.plus(
+      { ...ask, ...about, body, t: ready + 10 },
+      { ...answer, ...about, body: { value }, t: ready + 11 },
+    );
+  };
+
+  it('breaks when what cannot be done is said to be done', () => {
+    const unknown = { request: 99, name: '#99' } as const;
+    const granted = { ...answer, ...unknown, body: { value: '0x0' } };
+    const said = long.plus({ ...ask, ...unknown, t: ready + 10 }, { ...granted, t: ready + 11 });
+    expectBreak('R37', said, 'violation', /answer to #99 is 0, of what cannot be done/);
+    expectHold('R37', long.plus({ ...ask, ...unknown, t: ready + 10 }, { ...granted, body: {}, t: ready + 11 }));
+    expectBreak('R37', notifier(vring(3, false), '0x0'), 'violation', /HOST_NOTIFIER_MSG is 0/);
+    expectBreak('R37', notifier({ ...vring(0, false), size: '0x2000' }, '0x0'), 'violation', /is 0/);
+    expectHold('R37', notifier({ ...vring(0, false), size: '0x2000' }, '0x1'));
+    expectHold('R37', notifier(vring(2, false), '0x0'));
+  });
+
+  it('breaks when what is to be done is not, while the ring runs', () => {
+    expectHold('R37', notifier(vring(1, true), '0x0'));
+    expectBreak('R37', notifier(vring(1, true), '0x1'), 'violation', /is 1, of what is to be done/);
+    expectHold('R37', notifier(vring(2, true), '0x1'));
   });
 
   it('leaves a request that has a reply of its own to QEMU, unless it says that it wants one', () => {

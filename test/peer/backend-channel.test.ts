@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { closeFd, FdSocket, socketPair } from '../../src/os/index.js';
 import {
   encodeMessage,
@@ -84,9 +84,12 @@ describe('the channel of the back-end', () => {
   test('an unknown answer is recorded by its number, its descriptors are closed', async () => {
     const { recorder, far } = await channel();
     const [a, b] = socketPair();
-    far.socket.send(encodeMessage({ request: 99, flags: VERSION, payload: Buffer.alloc(0) }), [a]);
+    const payload = encodePayload({ kind: 'u64', value: 1n });
+    far.socket.send(encodeMessage({ request: 99, flags: VERSION, payload }), [a]);
     closeFd(a);
-    expect(await seen(recorder, 'wire.backend-recv')).toMatchObject({ name: '#99', body: {} });
+    expect(await seen(recorder, 'wire.backend-recv')).toMatchObject({ name: '#99', body: { value: '0x1' } });
+    far.socket.send(encodeMessage({ request: 98, flags: VERSION, payload: Buffer.alloc(0) }));
+    await vi.waitFor(() => expect(recorder.latest('wire.backend-recv')).toMatchObject({ name: '#98', body: {} }));
     const other = FdSocket.fromFd(b);
     onTestFinished(() => other.close());
     await new Promise<void>((resolve) => {

@@ -62,8 +62,8 @@ export interface Behaviour {
   dropsPeer(connection: number): boolean;
   /** Whether an answer is looked at before it is taken. */
   checksAnswers: boolean;
-  /** Whether the back-end's own requests are answered. */
-  answersRequests: boolean;
+  /** The answer to a request of the back-end, which is refused or not; undefined = none. */
+  answersRequest(refused: boolean): bigint | undefined;
   /** Whether a back-end that lacks something is dropped. */
   refusesInsufficient: boolean;
   /** Whether the monitor answers at this time. */
@@ -122,7 +122,7 @@ export const wellBehaved: Behaviour = {
   afterLoss: () => {},
   dropsPeer: () => false,
   checksAnswers: true,
-  answersRequests: true,
+  answersRequest: (refused) => (refused ? 1n : 0n),
   refusesInsufficient: true,
   answersMonitor: () => true,
   answersSecondMonitor: true,

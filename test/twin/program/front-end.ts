@@ -250,7 +250,7 @@ export class FrontEnd implements NetBackend {
     },
     'backend-channel': async () => {
       if (!this.#to.has(VHOST_USER_PROTOCOL_F_BACKEND_REQ)) return;
-      const channel = new RequestChannel(this.#o.behaviour.answersRequests);
+      const channel = new RequestChannel(2 * this.#o.queuePairs + 1, this.#o.behaviour.answersRequest);
       this.#fds.push(channel);
       try {
         await this.#to.send('SET_BACKEND_REQ_FD', NONE, [channel.theirs], true);

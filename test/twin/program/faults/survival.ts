@@ -89,7 +89,15 @@ export const survivalFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: false,
     description: 'Reads the requests of the back-end and answers none.',
-    behaviour: { answersRequests: false },
+    behaviour: { answersRequest: () => undefined },
+  },
+  {
+    name: 'requests-granted',
+    breaks: 'R37',
+    role: 'both',
+    needsDriver: false,
+    description: 'Says of each request of the back-end that it was done.',
+    behaviour: { answersRequest: () => 0n },
   },
   {
     name: 'qmp-dead-while-away',
