@@ -76,6 +76,19 @@ export const handshakeFaults: readonly Fault[] = [
     behaviour: ackingOnReturn((bits) => bits & ~bit(VHOST_USER_PROTOCOL_F_RARP)),
   },
   {
+    name: 'memory-unacknowledged',
+    breaks: 'R47',
+    role: 'both',
+    needsDriver: true,
+    description: 'Does not want its memory table acknowledged by who returns, and sets up rings at once.',
+    behaviour: {
+      outgoing: (message, { connection }) =>
+        isReturn(connection) && message.name === 'SET_MEM_TABLE'
+          ? [{ ...message, needReply: false, waits: false }]
+          : [message],
+    },
+  },
+  {
     name: 'status-untold',
     breaks: 'R46',
     role: 'both',
