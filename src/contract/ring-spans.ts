@@ -117,16 +117,44 @@ function lastingRings(t: Timeline, before: SessionView): number[] {
   return [...new Set(lasting.map(({ ring }) => ring))].sort((a, b) => a - b);
 }
 
-/** When all rings of a driver that is up ran in this session for the first time; undefined when they never did. */
-export function allRunning(t: Timeline, view: SessionView): { t: number; seq: number } | undefined {
-  const spans = spansIn(t, view.session);
+/** A part of a session, by numbers of events: its end is not in it. */
+export interface Part {
+  fromSeq: number;
+  toSeq: number;
+}
+
+/** From each start of rings in a session, none having run before it, to the next one, or the end of the session. */
+export function ringRuns(t: Timeline, view: SessionView): Part[] {
+  const running = new Set<number>();
+  const starts: number[] = [];
+  const events = [...t.of('ring.start', view.session), ...t.of('ring.stop', view.session)];
+  for (const { type, ring, seq } of events.sort((a, b) => a.seq - b.seq)) {
+    if (type === 'ring.stop') running.delete(ring);
+    else {
+      if (running.size === 0) starts.push(seq);
+      running.add(ring);
+    }
+  }
+  return starts.map((fromSeq, i) => ({ fromSeq, toSeq: starts[i + 1] ?? view.toSeq }));
+}
+
+/**
+ * When all rings of a driver that is up ran in this session for the first time, or in a part of it; undefined when they never
+ * did.
+ */
+export function allRunning(
+  t: Timeline,
+  view: SessionView,
+  { fromSeq: partFrom, toSeq: partTo }: Part = { fromSeq: view.open.seq, toSeq: view.toSeq },
+): { t: number; seq: number } | undefined {
+  const spans = spansIn(t, view.session).filter((span) => span.fromSeq >= partFrom && span.fromSeq < partTo);
   if (unseenGuest(t)) {
     const firsts = guestRings(t, view).map((ring) => spans.find((span) => span.ring === ring));
     return firsts.some((span) => span === undefined) ? undefined : latest(firsts as RingSpan[]);
   }
   for (const { ready, fromSeq, toSeq } of driverPeriods(t)) {
-    if (!ready || fromSeq > view.toSeq || toSeq < view.open.seq) continue;
-    const firsts = ringsInUse(t, ready, view.toSeq).map(({ index }) =>
+    if (!ready || fromSeq > partTo || toSeq < partFrom) continue;
+    const firsts = ringsInUse(t, ready, partTo).map(({ index }) =>
       spans.find((span) => span.ring === index && span.toSeq > fromSeq),
     );
     if (firsts.length === 0 || firsts.some((span) => span === undefined)) continue;

@@ -1,14 +1,18 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { bit, VHOST_USER_PROTOCOL_F_STATUS } from '../wire/index.js';
 import { bigIn, bodyIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
-import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import { ackedProtocol, ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon } from './timing.js';
 
-/** From what stops the rings to GET_VRING_BASE of each; measured 1-20 ms. As long as their start may take. */
+/** From what stops the rings to GET_VRING_BASE of each, and the reset of the status; measured 1-20 ms. As long as their start may take. */
 const STOP_MS = 2000;
 
 type Message = EventOf<'wire.recv'>;
+
+/** The device is reset by it. */
+const zeroStatus = ({ name, body }: Message): boolean => name === 'SET_STATUS' && bigIn(body, 'value') === 0n;
 
 /** What has QEMU take its rings back while their peer is there. */
 interface Stop {
@@ -77,6 +81,27 @@ function unasked(t: Timeline, view: SessionView, all: readonly Stop[]): { asked:
   return { asked, breaks };
 }
 
+/** Stops after which the device status was not reset: in time, and before a ring that ran then starts again. */
+function unreset(t: Timeline, view: SessionView, all: readonly Stop[]): Break[] {
+  if (stuck(view)) return [];
+  return all.flatMap((stop): Break[] => {
+    if (stop.last || stop.seq < view.open.seq || stop.seq > view.toSeq) return [];
+    if ((ackedProtocol(view, stop.seq) & bit(VHOST_USER_PROTOCOL_F_STATUS)) === 0n) return [];
+    const rings = startedAt(t, view, stop.seq);
+    const started = t.of('ring.start', view.session).filter(({ ring }) => rings.includes(ring));
+    const before = started.findLast(({ seq }) => seq < stop.seq);
+    if (!before) return [];
+    const again = started.find(({ seq }) => seq > stop.seq);
+    const reset = view.received.find((message) => message.seq > before.seq && zeroStatus(message));
+    const overtaken = again !== undefined && again.seq < (reset?.seq ?? Infinity);
+    const wait = unowed(t, stop.t, Math.min(reset?.t ?? Infinity, view.to, horizon(t).t));
+    if (!overtaken && wait <= STOP_MS) return [];
+    const what = overtaken ? `did not come before ring ${again.ring} started again` : `took ${ms(wait)}`;
+    const seen = `session ${view.session}: SET_STATUS 0 after ${stop.what} ${what}`;
+    return [{ kind: 'violation', seen, events: [stop.seq, ...[reset, again].flatMap((e) => e?.seq ?? [])] }];
+  });
+}
+
 /** What a ring is restarted with, in either order; and its enable state, which is kept apart from it. */
 const opening: ReadonlySet<string> = new Set(['SET_VRING_NUM', 'SET_VRING_BASE']);
 const ofRing = /^(SET_VRING_(ADDR|KICK|CALL|ERR)|GET_VRING_BASE)$/;
@@ -90,7 +115,7 @@ function disorder(view: SessionView, quitSeq: number): Break[] {
   for (const message of view.received) {
     const { name, seq } = message;
     const ring = ringOf(message) ?? -1;
-    if (name === 'SET_STATUS' && bigIn(message.body, 'value') === 0n && started.size > 0 && seq < quitSeq)
+    if (zeroStatus(message) && started.size > 0 && seq < quitSeq)
       breaks.push({
         kind: 'violation',
         seen: `${about(message)} 0 came before GET_VRING_BASE of ring ${[...started].join(', ')}`,
@@ -117,23 +142,24 @@ export const R32: Requirement = {
   id: 'R32',
   title: 'Rings are stopped in order',
   sentence:
-    'With a peer that is there, QEMU asks for the position of each started ring when it stops them, sends nothing more for a stopped ring until it restarts it, and resets the device status after that.',
+    'With a peer that is there, QEMU asks for the position of each started ring when it stops them, sends nothing more for a stopped ring until it restarts it, and resets the device status after that, where it acked VHOST_USER_PROTOCOL_F_STATUS.',
   level: 'must',
   label: 'spec',
   sources: [
     'spec:Ring states',
+    'spec:Front-end message types',
     'qemu:hw/virtio/vhost.c#vhost_virtqueue_stop',
     'qemu:hw/virtio/vhost-user.c#vhost_user_reset_status',
     'defect:status-reset-before-vring-base',
   ],
-  allowed: `GET_VRING_BASE within ${STOP_MS} ms of a reset by the driver, system_reset, stop or set_link off, and before the end after quit; SET_VRING_ENABLE at any time; the order of the status does not matter after quit, when nobody uses the position any more.`,
+  allowed: `GET_VRING_BASE, and a status of 0, within ${STOP_MS} ms of a reset by the driver, system_reset, stop or set_link off, and before the end after quit; SET_VRING_ENABLE at any time; the status does not matter after quit, when nobody uses the position any more.`,
   judge(t) {
     const all = stops(t);
     const quit = t.first('qmp.command', ({ execute }) => execute === 'quit')?.seq ?? Infinity;
     const results = servedSessions(t).map((view) => unasked(t, view, all));
     const breaks = [
       ...results.flatMap((result) => result.breaks),
-      ...servedSessions(t).flatMap((view) => disorder(view, quit)),
+      ...servedSessions(t).flatMap((view) => [...disorder(view, quit), ...unreset(t, view, all)]),
     ];
     const asked = results.flatMap((result) => result.asked);
     if (breaks.length === 0 && asked.length === 0) return notApplicable('no ring was stopped while its peer was there');

@@ -110,4 +110,22 @@ describe('R32 rings are stopped in order', () => {
     expectHold('R32', stopped.plus(message(at + 3, 'SET_STATUS', { value: '0x0' })));
     expectHold('R32', running.plus(message(quit.t + 0.05, 'SET_STATUS', { value: '0x0' })));
   });
+
+  it('breaks when the status is not reset, or only when the rings start again', () => {
+    const zero = (t: number) => message(t, 'SET_STATUS', { value: '0x0' });
+    const long = stopped.stretch(at + 10, 3000);
+    expectBreak('R32', long, 'violation', /^session 1: SET_STATUS 0 after the driver's reset took \d+ ms$/);
+    expectHold('R32', long.plus(zero(at + 3)));
+    const start: Timed = { ...running.find('ring.start', ({ ring }) => ring === 1), t: at + 5 };
+    const asked = [0, 1].flatMap((index) => asks(quit.t + 0.2 + index / 10, index));
+    const again = stopped.plus(message(at + 4, 'SET_VRING_NUM', { index: 1, num: 256 }), start, asked[3]!);
+    expectBreak('R32', again, 'violation', /SET_STATUS 0 after the driver's reset did not come before ring 1 started/);
+    expectBreak('R32', again.plus(zero(at + 6)), 'violation', /did not come before ring 1 started again/);
+    expectHold('R32', again.plus(zero(at + 3)));
+    const unacked = { body: { value: '0xcbf' } };
+    expectHold(
+      'R32',
+      long.with('wire.recv', ({ name }) => name === 'SET_PROTOCOL_FEATURES', unacked),
+    );
+  });
 });

@@ -62,7 +62,7 @@ describe('R46 every peer is told that the driver is ready', () => {
     e.session === session && e.name === 'SET_STATUS' && (e.body as { value: string }).value === '0xf';
 
   it('holds where each is told', () => {
-    expectHold('R46', server(), /^DRIVER_OK told in 2 sessions$/);
+    expectHold('R46', server(), /^DRIVER_OK told 2 times$/);
     expectHold('R46', client({ pairs: 2 }));
   });
 
@@ -79,6 +79,20 @@ describe('R46 every peer is told that the driver is ready', () => {
       'violation',
       /^session 2: SET_STATUS with DRIVER_OK did not come before /,
     ));
+
+  it('breaks when one is not told again, whose rings start again', () => {
+    const story = server();
+    const t = story.find('session.close', ({ session }) => session === 2).t - 100;
+    const status = story.find('wire.recv', ready(2));
+    const starts = [0, 1].map((ring) => story.find('ring.start', (e) => e.session === 2 && e.ring === ring));
+    const again = story.plus(
+      { ...status, t, body: { value: '0x0' } },
+      ...starts.map(({ ring }): Timed => ({ type: 'ring.stop', t: t + 1, session: 2, ring, base: 128 })),
+      ...starts.map((start) => ({ ...start, t: t + 2 })),
+    );
+    expectBreak('R46', again, 'violation', /^session 2: SET_STATUS with DRIVER_OK did not come before /);
+    expectHold('R46', again.plus({ ...status, t: t + 3 }), /^DRIVER_OK told 3 times$/);
+  });
 
   it('is for peers that take a status, and give what QEMU waits for', () => {
     const untold = server().without('wire.recv', ({ name }) => name === 'SET_STATUS');

@@ -60,6 +60,8 @@ const ofFault: Record<string, string[]> = {
   'features-second-pair-forgotten': [SERVER_PAIRS],
   'reports-once-for-ever': ['client.absence.consecutive[leaves=2,machine=microvm]'],
   'enables-all-pairs': ['queues.restart[role=server,pairs=2,driver=none,machine=microvm]'],
+  'status-not-reset': ['driver.rebind[role=server,machine=microvm]'],
+  'status-told-once': ['meanwhile.link-off[role=server,machine=microvm]'],
   'qmp-dead-while-away': ['server.absence.for-ever[driver=none,leave=close,machine=microvm]'],
 };
 

@@ -21,6 +21,9 @@ const WRONG_ORDER: InitStep[] = [
 /** A protocol feature that no OVS offers. */
 const UNOFFERED = VHOST_USER_PROTOCOL_F_SHARED_OBJECT;
 
+/** SET_STATUS messages of a start and a stop: FEATURES_OK, DRIVER_OK, 0. */
+const STATUS_ONCE = 2;
+
 /** Acks other protocol features on a return than a good front-end does. */
 const ackingOnReturn = (change: (bits: bigint) => bigint): Fault['behaviour'] => ({
   outgoing: (message, { connection }) => {
@@ -96,6 +99,16 @@ export const handshakeFaults: readonly Fault[] = [
     description: 'Does not tell who returns that the driver is ready.',
     behaviour: {
       outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'SET_STATUS' ? [] : [message]),
+    },
+  },
+  {
+    name: 'status-told-once',
+    breaks: 'R46',
+    role: 'both',
+    needsDriver: true,
+    description: 'Does not tell who was told before, on a connection, that the driver is ready again.',
+    behaviour: {
+      outgoing: (message, { before }) => (message.name === 'SET_STATUS' && before > STATUS_ONCE ? [] : [message]),
     },
   },
   {

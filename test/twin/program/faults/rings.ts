@@ -186,6 +186,13 @@ export const ringFaults: readonly Fault[] = [
     behaviour: { stopSteps: (steps) => steps.toReversed() },
   },
   {
+    name: 'status-not-reset',
+    breaks: 'R32',
+    ...needsDriver,
+    description: 'Does not reset the device status of who is there when its rings stop.',
+    behaviour: { stopSteps: (steps) => steps.filter((step) => step !== 'status') },
+  },
+  {
     name: 'stops-twice',
     breaks: 'R32',
     ...needsDriver,
