@@ -41,11 +41,20 @@ function announcing(t: Timeline): Break[] {
   });
 }
 
+/** What a device did that the driver could not bring up, though one was up before. */
+function unusable(t: Timeline): Break[] {
+  const before = t.first('driver.ready')?.seq ?? Infinity;
+  return t
+    .all('driver.broken')
+    .filter(({ rule, seq }) => rule === 'device' && seq > before)
+    .map(({ what, seq }) => ({ kind: 'violation', seen: `the driver cannot start again: ${what}`, events: [seq] }));
+}
+
 export const R48: Requirement = {
   id: 'R48',
   title: 'The guest keeps its device',
   sentence:
-    'Whatever peer was lost, the device offers its driver the same features, has the same address and queue pairs, and asks for no reset, nor for what the driver did not accept.',
+    'Whatever peer was lost, the device can be reset and set up again, offers its driver the same features, has the same address and queue pairs, and asks for no reset, nor for what the driver did not accept.',
   level: 'must',
   label: 'contract',
   sources: [
@@ -62,7 +71,7 @@ export const R48: Requirement = {
       .map(({ seq }): Break => ({ kind: 'violation', seen: 'the device asks for a reset', events: [seq] }));
     const events = looks.map(({ seq }) => seq);
     return judged(
-      [...asked, ...reconfigured(t), ...drifted(t), ...announcing(t)],
+      [...unusable(t), ...asked, ...reconfigured(t), ...drifted(t), ...announcing(t)],
       hold(`${counted(t.all('driver.features').length, 'start')} of a driver found the same device`, events),
     );
   },

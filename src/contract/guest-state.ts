@@ -13,6 +13,8 @@ export interface DriverPeriod {
   to: number;
   features?: EventOf<'driver.features'>;
   ready?: EventOf<'driver.ready'>;
+  /** What the device did to a ring, after which the driver touches none of them any more. */
+  broken?: EventOf<'driver.broken'>;
 }
 
 /** The periods in order; there is always one. A reset of the whole machine resets the device too. */
@@ -25,12 +27,14 @@ export const driverPeriods = perTimeline((t: Timeline): readonly DriverPeriod[] 
     const toSeq = resets[i]?.seq ?? Infinity;
     const features = t.last('driver.features', (event) => event.seq > fromSeq, toSeq);
     const ready = t.last('driver.ready', (event) => event.seq > fromSeq, toSeq);
+    const broken = t.first('driver.broken', ({ rule, seq }) => rule === 'ring' && seq < toSeq, fromSeq);
     return {
       fromSeq,
       toSeq,
       to: resets[i]?.t ?? Infinity,
       ...(features ? { features } : {}),
       ...(ready ? { ready } : {}),
+      ...(broken ? { broken } : {}),
     };
   });
 });

@@ -21,7 +21,7 @@ export interface Fate {
  * What became of the packets of a run. Accounted for, and not lost:
  * - `byQemu`: TX packets that QEMU itself used while the ring did not run (a NIC whose link is down drops what it is given).
  * - `open`: packets that no ring ran long enough to carry: still in flight when QEMU quit or died, when the session ended
- *   and the rings were never restarted, or when a reset of the driver wiped the ring. Of a burst that is not awaited the
+ *   and the rings were never restarted, when a reset of the driver wiped the ring, or when the driver gave its rings up. Of a burst that is not awaited the
  *   peer leaves packets on the ring on purpose, so the session in which they were sent does not count for them. Nor does
  *   a packed ring that was started elsewhere than where its packets are (see isStale).
  */
@@ -114,7 +114,7 @@ function duplicates(dir: 'tx' | 'rx', pair: number, sent: SeqRanges, seen: reado
 /** A stretch of the running ring that was long enough to carry what an event put on it. */
 function carrier(t: Timeline, sent: Sent, spans: readonly RingSpan[]): RingSpan | undefined {
   const period = driverPeriods(t).find(({ fromSeq, toSeq }) => sent.seq > fromSeq && sent.seq < toSeq);
-  const end = Math.min(period?.to ?? Infinity, horizon(t).t);
+  const end = Math.min(period?.to ?? Infinity, period?.broken?.t ?? Infinity, horizon(t).t);
   const held = t.last('traffic.begin', () => true, sent.seq)?.inFlight === true;
   return spans.find((span) => {
     if (held && span.from <= sent.t && sent.t <= span.to) return false;

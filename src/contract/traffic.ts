@@ -1,10 +1,12 @@
 import type { EventOf, Timeline } from '../timeline/index.js';
+import { periodAt } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { type Fate, FLOW_MS, ledger, ringFor } from './packets.js';
 import { count, text } from './ranges.js';
 import type { Requirement } from './requirement.js';
 import { spansOf } from './ring-spans.js';
-import { losses } from './sessions.js';
+import { startedBefore } from './ring-starts.js';
+import { losses, servedSessions } from './sessions.js';
 import { horizon, spent } from './timing.js';
 
 /** Whether packets of a direction and pair were looked for elsewhere than where they were (see isStale). */
@@ -44,7 +46,8 @@ export const T1: Requirement = {
       if (begin.inFlight || !end || end.t > horizon(t).t) continue;
       if (end.outcome === 'flowed') flowed.push(end);
       const stalled = end.outcome === 'stalled' ? chance(t, begin, end) : 0;
-      if (stalled <= FLOW_MS) continue;
+      // A driver that gave its rings up moves nothing: T2 has it.
+      if (stalled <= FLOW_MS || (periodAt(t, end.seq).broken?.seq ?? Infinity) < end.seq) continue;
       const counting = end.missing.filter((lane) => !lookedElsewhere(t, lane, end));
       if (counting.length === 0) {
         excused++;
@@ -72,21 +75,68 @@ export const T1: Requirement = {
 
 const name = ({ dir, pair, seqs }: Fate): string => `${dir.toUpperCase()} of pair ${pair} (${text(seqs)})`;
 
+type Broken = EventOf<'driver.broken'>;
+
+/**
+ * Whether a packed ring was with a peer that got lost elsewhere than where it had started: QEMU does not know where it is (see
+ * isStale), and what it or the next peer takes there may be anything.
+ */
+function astray(t: Timeline, ring: number, since: number, until: number): boolean {
+  const starts = t.all('ring.start').filter((e) => e.ring === ring && e.seq > since && e.seq < until);
+  return [...starts.map(({ seq }) => seq), until].some((seq) => {
+    const { previous, answer } = startedBefore(t, ring, seq);
+    if (previous?.layout !== 'packed' || answer !== undefined) return false;
+    const stop = t.last('ring.stop', (e) => e.ring === ring && e.seq > previous.seq, seq);
+    return stop !== undefined && stop.base !== previous.base;
+  });
+}
+
+/** Whether a peer may have told QEMU a wrong place of a ring: by its answer, or by bytes in place of one. */
+const misled = (t: Timeline, since: number, until: number): boolean =>
+  servedSessions(t).some(({ faults }) =>
+    faults.some(
+      ({ seq, spoils, message }) =>
+        seq > since && seq < until && (spoils === 'stream' || (spoils === 'answer' && message === 'GET_VRING_BASE')),
+    ),
+  );
+
+/** Rings of which the device handed back what it did not have, unless it could not know where they were. */
+function broken(t: Timeline): Broken[] {
+  return t.all('driver.broken').filter(({ rule, ring, seq }) => {
+    if (rule !== 'ring' || ring === undefined) return false;
+    const { since } = startedBefore(t, ring, seq);
+    return !misled(t, since, seq) && !astray(t, ring, since, seq);
+  });
+}
+
 export const T2: Requirement = {
   id: 'T2',
   title: 'No packet is lost, duplicated or corrupted',
-  sentence: 'Every packet on a ring arrives once and intact.',
+  sentence:
+    'Every packet on a ring arrives once and intact, and the guest gets back what it put on its rings, each once.',
   level: 'must',
   label: 'contract',
-  sources: ['spec:Ring states', 'qemu:hw/virtio/vhost.c#vhost_virtqueue_stop'],
-  allowed: `TX packets that QEMU used itself while no peer ran the ring, packets still in flight at the end or wiped by a reset, and a TX packet seen by two sessions in a row are accounted for. Lost is what was used on a running ring unseen, or waited ${FLOW_MS} ms on one.`,
+  sources: [
+    'spec:Ring states',
+    'qemu:hw/virtio/vhost.c#vhost_virtqueue_stop',
+    'qemu:hw/virtio/virtio.c#virtio_queue_update_used_idx',
+  ],
+  allowed: `TX packets that QEMU used itself while no peer ran the ring, packets still in flight at the end or wiped by a reset, and a TX packet seen by two sessions in a row are accounted for. Lost is what was used on a running ring unseen, or waited ${FLOW_MS} ms on one. After the driver gave its rings up nothing is counted; that they broke is not when a peer answered GET_VRING_BASE wrong on purpose, nor on a packed ring that was lost on its way (defect:packed-ring-base-stale, see R38).`,
   judge(t) {
     const book = ledger(t);
-    if (book.sent === 0 && book.arrived === 0 && book.corrupted.length === 0)
+    const rings = broken(t).map(
+      ({ ring, what, seq }): Break => ({
+        kind: 'violation',
+        seen: `the device broke ring ${ring} of the guest: ${what}`,
+        events: [seq],
+      }),
+    );
+    if (rings.length === 0 && book.sent === 0 && book.arrived === 0 && book.corrupted.length === 0)
       return notApplicable('no packet was sent');
     const tell = (fates: readonly Fate[], what: (fate: Fate) => string): Break[] =>
       fates.map((fate) => ({ kind: 'violation', seen: what(fate), events: fate.events }));
     const breaks = [
+      ...rings,
       ...book.corrupted.map(
         ({ dir, pair, packets, events }): Break => ({
           kind: 'violation',

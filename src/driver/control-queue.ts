@@ -1,3 +1,4 @@
+import type { Recorder } from '../timeline/index.js';
 import { CONTROL_OK, CONTROL_UNANSWERED, type ControlCommand } from '../virtio/index.js';
 import { DriverError } from './driver-error.js';
 import type { DriverRing } from './driver-ring.js';
@@ -15,16 +16,23 @@ export const CONTROL_PIECES = 3;
 export class ControlQueue {
   readonly ring: DriverRing;
   readonly #bus: GuestBus;
+  readonly #recorder: Recorder;
   readonly #buffer: bigint;
   readonly #table: bigint;
   readonly #answered = new Waiters();
 
   /** @param table guest address of room for an indirect table */
-  constructor(ring: DriverRing, buffer: bigint, table: bigint, bus: GuestBus) {
+  constructor(
+    ring: DriverRing,
+    buffer: bigint,
+    table: bigint,
+    { bus, recorder }: { bus: GuestBus; recorder: Recorder },
+  ) {
     this.ring = ring;
     this.#buffer = buffer;
     this.#table = table;
     this.#bus = bus;
+    this.#recorder = recorder;
   }
 
   /** Has a command carried out. @throws DriverError ERR_DEVICE when the device refuses it */
@@ -48,12 +56,10 @@ export class ControlQueue {
       answered,
     ]);
     const ack = Number(await this.#bus.readMem('b', addr + BigInt(2 * PART)));
-    if (ack !== CONTROL_OK)
-      throw new DriverError(
-        'ERR_DEVICE',
-        `control command ${header.toString('hex')} was answered with ${ack}`,
-        'does the netdev have that many queues?',
-      );
+    if (ack === CONTROL_OK) return;
+    const what = `control command ${header.toString('hex')} ${data.toString('hex')} was answered with ${ack}`;
+    this.#recorder.record({ type: 'driver.broken', rule: 'command', what });
+    throw new DriverError('ERR_DEVICE', what, 'does the netdev have that many queues?');
   }
 
   /** Takes the answer. */

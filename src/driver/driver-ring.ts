@@ -2,6 +2,7 @@ import type { Recorder } from '../timeline/index.js';
 import type { RingLayout, UsedElement } from '../virtio/index.js';
 import { DESC_F_WRITE } from '../virtio/index.js';
 import type { RingPlace } from './arena.js';
+import { DriverError } from './driver-error.js';
 import type { GuestBus } from './guest-bus.js';
 import type { Transport } from './transport.js';
 
@@ -88,6 +89,13 @@ export abstract class DriverRing {
   /** Asks for an interrupt at what is handed back next. The caller looks once more afterwards. */
   abstract rearm(): Promise<void>;
 
+  /** Records what the device did to the ring against the rules. @returns the error to throw */
+  wrong(what: string): DriverError {
+    const { index } = this.place;
+    this.context.recorder.record({ type: 'driver.broken', rule: 'ring', what, ring: index });
+    return new DriverError('ERR_RING', `ring ${index}: ${what}`, RING_HINT);
+  }
+
   /** Notifies the device, whatever it wants, so many times in a row. */
   async kick(times = 1): Promise<void> {
     const { recorder, transport } = this.context;
@@ -98,4 +106,4 @@ export abstract class DriverRing {
 }
 
 /** Where to look when a ring makes no sense. */
-export const RING_HINT = 'whoever serves the ring, the peer or QEMU, handed back what the driver never made available';
+const RING_HINT = 'whoever serves the ring, the peer or QEMU, handed back what the driver never made available';

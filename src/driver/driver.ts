@@ -27,6 +27,8 @@ const DRIVER = 2;
 const DRIVER_OK = 4;
 const FEATURES_OK = 8;
 const NEEDS_RESET = 64;
+/** What reads where no device is mapped. */
+const NOBODY = 0xff;
 
 /** Linux and QEMU both use 256 unless told otherwise; more would only cost memory. */
 const MAX_RING_SIZE = 256;
@@ -242,7 +244,7 @@ export class Driver {
 
   /**
    * Serves the interrupt status and every ring; runs by itself at every interrupt. Without a running device it does
-   * nothing. @throws DriverError when a ring makes no sense, or the bus's error
+   * nothing; once a ring made no sense it serves the interrupt status only. @throws the bus's error
    */
   poll(): Promise<void> {
     this.#wanted = true;
@@ -276,8 +278,8 @@ export class Driver {
   async #writeZero(transport: Transport): Promise<void> {
     this.#o.recorder.record({ type: 'driver.reset' });
     const [, status] = await Promise.all([transport.setStatus(0), transport.status()]);
-    if (status !== 0)
-      throw new DriverError('ERR_DEVICE', `status ${status} after a reset`, 'QEMU completes it at once');
+    if (status === NOBODY) throw new DriverError('ERR_DEVICE', 'no device answers any more', 'was the machine reset?');
+    if (status !== 0) throw this.#wrong(`status ${status} after a reset`, 'QEMU completes it at once');
   }
 
   /** What to accept of `offered`. MQ goes with the control queue only (5.1.3.1). @throws DriverError for a legacy device */
@@ -332,11 +334,14 @@ export class Driver {
       ]).then(([, , read]) => read),
       Promise.all(Array.from({ length: count }, (_, index) => transport.queueMax(index))),
     ]);
+    if ((status & DRIVER) === 0)
+      throw new DriverError('ERR_DEVICE', 'the device was reset while it was set up', 'was the machine reset?');
     if ((status & FEATURES_OK) === 0)
-      throw new DriverError('ERR_DEVICE', `the device refuses the features ${hex(accepted)}`, 'see QEMU stderr');
+      throw this.#wrong(`the device refuses the features ${hex(accepted)}, which it offers`, 'see QEMU stderr');
     recorder.record({ type: 'driver.features', offered: hex(offered), accepted: hex(accepted) });
     const missing = sizes.indexOf(0);
-    if (missing >= 0) throw new DriverError('ERR_DEVICE', `the device has no queue ${missing}`, 'mq=on, queues=N?');
+    if (missing >= 0)
+      throw this.#wrong(`the device has no queue ${missing}, and claims ${devicePairs} pairs`, 'mq=on, queues=N?');
     const usable = sizes.map((size) => Math.min(size, ringSize));
     return new NetDevice(
       {
@@ -375,7 +380,7 @@ export class Driver {
     const device = this.#device;
     if (!device || !this.#transport) return;
     const isr = await this.#transport.acknowledge();
-    if (device.over) return;
+    if (device !== this.#device) return;
     // QEMU tells of the line that falls by the acknowledgement before it answers this.
     const raised = this.#served;
     this.#served = undefined;
@@ -384,13 +389,18 @@ export class Driver {
     await Promise.all([device.drain(), ...(isr & ISR_CONFIG ? [this.link(), this.#needsReset()] : [])]);
   }
 
-  /** Nobody awaits what an interrupt starts: a device that breaks the rules is told as trouble, a dead QEMU tells itself. */
+  /** Nobody awaits what an interrupt starts: what the bus says is told as trouble, a dead QEMU tells itself. */
   #broken(error: unknown): void {
     if (!(error instanceof Error && 'code' in error)) throw error;
     if (!this.#device || !this.#o.bus.connected) return;
-    const hint = error instanceof DriverError ? { hint: error.hint } : {};
-    this.#o.recorder.record({ type: 'tester.trouble', what: `driver: ${error.message}`, ...hint });
+    this.#o.recorder.record({ type: 'tester.trouble', what: `driver: ${error.message}` });
     this.#end(error);
+  }
+
+  /** Records that the device cannot be brought up, against the rules. @returns the error to throw */
+  #wrong(what: string, hint: string): DriverError {
+    this.#o.recorder.record({ type: 'driver.broken', rule: 'device', what });
+    return new DriverError('ERR_DEVICE', what, hint);
   }
 
   #end(reason: Error): void {

@@ -56,7 +56,7 @@ export class NetDevice {
         controlRing,
         arena.take(CONTROL_BUFFER_SIZE),
         arena.take(CONTROL_PIECES * DESCRIPTOR_SIZE),
-        context.bus,
+        context,
       );
     const used = Array.from({ length: pairs }, (_, pair) => pair);
     const bufferSize = rxBufferSize(frame, context.mergeable);
@@ -108,15 +108,20 @@ export class NetDevice {
     await this.#control.execute(mqPairsSet(pairs));
   }
 
-  /** Serves every ring until none has anything new. @throws DriverError when a ring makes no sense */
+  /** Serves every ring until none has anything new, or one makes no sense, which ends this life. @throws the bus's error */
   async drain(): Promise<void> {
     const queues = [...this.rx, ...this.tx, ...(this.#control ? [this.#control] : [])];
-    for (;;) {
-      const news = await Promise.all(queues.map(({ ring }) => ring.look()));
-      if (this.#over) return;
-      const busy = queues.flatMap((queue, i) => (news[i] ? [queue.collect()] : []));
-      if (busy.length === 0) return;
-      await Promise.all(busy);
+    try {
+      while (!this.#over) {
+        const news = await Promise.all(queues.map(({ ring }) => ring.look()));
+        if (this.#over) return;
+        const busy = queues.flatMap((queue, i) => (news[i] ? [queue.collect()] : []));
+        if (busy.length === 0) return;
+        await Promise.all(busy);
+      }
+    } catch (error) {
+      if (!(error instanceof DriverError)) throw error;
+      this.end(error);
     }
   }
 

@@ -18,8 +18,7 @@ import {
   usedBits,
   wantsEvent,
 } from '../virtio/index.js';
-import { DriverError } from './driver-error.js';
-import { DriverRing, type Piece, pieceFlags, RING_HINT } from './driver-ring.js';
+import { DriverRing, type Piece, pieceFlags } from './driver-ring.js';
 
 /** The driver's side of one packed virtqueue (virtio 1.2, 2.8). A buffer's id is its number. */
 export class PackedRing extends DriverRing {
@@ -98,11 +97,11 @@ export class PackedRing extends DriverRing {
     const { desc, size } = this.place;
     const read = () => this.context.bus.readBytes(desc, DESCRIPTOR_SIZE * size);
     const [flags, ring] = await Promise.all([read(), read()]);
+    if (this.closed) return [];
     const elements: UsedElement[] = [];
     while (isUsed(packedFlags(flags, this.#seen % size), this.#seen, size)) {
       const { id, length } = decodePacked(ring, this.#seen % size);
-      if (!this.#offered.delete(id))
-        throw new DriverError('ERR_RING', `ring ${this.place.index}: ${id} came back unsent`, RING_HINT);
+      if (!this.#offered.delete(id)) throw this.wrong(`${id} came back unsent`);
       elements.push({ head: id, written: length });
       this.#seen = advance(this.#seen, this.slots, size);
     }

@@ -1,7 +1,6 @@
 import { type Recorder, toRanges } from '../timeline/index.js';
 import { buffersOf, parsePacket, type UsedElement } from '../virtio/index.js';
-import { DriverError } from './driver-error.js';
-import { type DriverRing, RING_HINT } from './driver-ring.js';
+import type { DriverRing } from './driver-ring.js';
 import { type FrameShape, framePieces, HEADER_LENGTH } from './frame.js';
 import type { GuestBus } from './guest-bus.js';
 
@@ -71,8 +70,7 @@ export class RxQueue {
     const elements = await this.ring.take();
     if (this.ring.closed) return;
     for (const { head, written } of elements)
-      if (written > this.#bufferSize)
-        throw new DriverError('ERR_RING', `pair ${this.#pair}: ${written} bytes received into ${head}`, RING_HINT);
+      if (written > this.#bufferSize) throw this.ring.wrong(`${written} bytes received into ${head}`);
     const filled = (await Promise.all(runs(elements).map((run) => this.#read(run)))).flat();
     if (this.ring.closed) return;
     const frames = this.#frames(filled);

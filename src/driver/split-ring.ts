@@ -15,8 +15,7 @@ import {
   usedEventOffset,
   wrap16,
 } from '../virtio/index.js';
-import { DriverError } from './driver-error.js';
-import { DriverRing, type Piece, pieceFlags, RING_HINT } from './driver-ring.js';
+import { DriverRing, type Piece, pieceFlags } from './driver-ring.js';
 
 /** The driver's side of one split virtqueue. A buffer's descriptors stand in the table for good: only its head is offered. */
 export class SplitRing extends DriverRing {
@@ -69,9 +68,9 @@ export class SplitRing extends DriverRing {
   }
 
   async take(): Promise<UsedElement[]> {
-    const { used, size, index } = this.place;
+    const { used, size } = this.place;
     const count = wrap16(this.#used - this.#seen);
-    if (count > size) throw new DriverError('ERR_RING', `ring ${index}: ${count} used of ${size}`, RING_HINT);
+    if (count > size) throw this.wrong(`${count} used of ${size}`);
     const slices = ringSlices(size, this.#seen, count);
     this.#seen = this.#used;
     const parts = await Promise.all(
@@ -82,6 +81,7 @@ export class SplitRing extends DriverRing {
         ),
       ),
     );
+    if (this.closed) return [];
     return parts.flatMap(decodeUsed).map((element) => ({ ...element, head: this.#number(element.head) }));
   }
 
@@ -94,7 +94,7 @@ export class SplitRing extends DriverRing {
   #number(head: number): number {
     const number = head / this.slots;
     if (Number.isInteger(number) && number < this.buffers) return number;
-    throw new DriverError('ERR_RING', `ring ${this.place.index}: ${head} came back, which is no buffer`, RING_HINT);
+    throw this.wrong(`${head} came back, which is no buffer`);
   }
 
   async #wishes() {

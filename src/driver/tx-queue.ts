@@ -1,7 +1,6 @@
 import { type Recorder, toRanges } from '../timeline/index.js';
 import { buildPacket, PACKET_LENGTH, ringSlices, virtioNetHeader } from '../virtio/index.js';
-import { DriverError } from './driver-error.js';
-import { type DriverRing, RING_HINT } from './driver-ring.js';
+import type { DriverRing } from './driver-ring.js';
 import { type FrameShape, framePieces, HEADER_LENGTH } from './frame.js';
 import type { GuestBus } from './guest-bus.js';
 import { Waiters } from './waiters.js';
@@ -57,7 +56,7 @@ export class TxQueue {
    */
   async send(first: number, count: number): Promise<void> {
     for (let sent = 0; sent < count; ) {
-      const batch = Math.min(count - sent, this.free);
+      const batch = this.ring.closed ? 0 : Math.min(count - sent, this.free);
       if (batch === 0) await this.#room.wait();
       else await this.#put(first + sent, batch);
       sent += batch;
@@ -70,8 +69,7 @@ export class TxQueue {
     if (this.ring.closed) return;
     const seqs = elements.map(({ head }) => {
       const seq = this.#inFlight[head];
-      if (seq === undefined)
-        throw new DriverError('ERR_RING', `pair ${this.#pair}: ${head} came back unsent`, RING_HINT);
+      if (seq === undefined) throw this.ring.wrong(`${head} came back unsent`);
       this.#inFlight[head] = undefined;
       return seq;
     });

@@ -132,6 +132,10 @@ function text(event: Event): string {
     }
     case 'driver.needs-reset':
       return 'the device asks for a reset';
+    case 'driver.broken': {
+      const whose = { ring: `ring ${event.ring}`, device: 'its set-up', command: 'its commands' }[event.rule];
+      return `the device breaks the rules of ${whose}: ${event.what}`;
+    }
     case 'driver.ready':
       return `driver sets DRIVER_OK with ${plural(event.pairs, 'pair')}, ${plural(event.rings.length, 'ring')}`;
     case 'driver.pairs':

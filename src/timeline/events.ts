@@ -434,6 +434,19 @@ export interface DriverNeedsReset {
   type: 'driver.needs-reset';
 }
 
+/**
+ * The device broke a rule that it owes its driver. `ring`: what it handed back on a ring makes no sense, and the driver touches
+ * its rings no more until it is started anew; `device`: it cannot be brought up; `command`: a command that it has to carry out
+ * was refused.
+ */
+export interface DriverBroken {
+  type: 'driver.broken';
+  rule: 'ring' | 'device' | 'command';
+  what: string;
+  /** The ring whose rule it is. */
+  ring?: number;
+}
+
 /** DRIVER_OK was written, with these rings (guest-physical addresses). Ring 2i is RX and 2i+1 TX of pair i. */
 export interface DriverReady {
   type: 'driver.ready';
@@ -837,6 +850,7 @@ export type EventBody =
   | DriverFeatures
   | DriverConfig
   | DriverNeedsReset
+  | DriverBroken
   | DriverReady
   | DriverPairs
   | DriverLink

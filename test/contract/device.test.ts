@@ -32,6 +32,15 @@ describe('R48 the guest keeps its device', () => {
     expectBreak('R48', now(MAC, { pairs: 1 }), 'violation', /has MAC \S+, 1 queue pair, it had .* 4 queue pairs/);
   });
 
+  it('breaks when a later driver cannot bring the device up', () => {
+    const broken = (t: number): Timed => ({ type: 'driver.broken', rule: 'device', what: 'status 4 after a reset', t });
+    const seen = /^the driver cannot start again: status 4 after a reset$/;
+    expectBreak('R48', good.plus(broken(late)), 'violation', seen);
+    // That is how it is set up, or the tester.
+    expectHold('R48', good.plus(broken(first.t - 1)));
+    expectHold('R48', good.plus({ ...broken(late), rule: 'command' } as Timed));
+  });
+
   it('breaks when the device asks for a reset', () =>
     expectBreak('R48', good.plus({ t: late, type: 'driver.needs-reset' }), 'violation', /asks for a reset/));
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { outages } from '../../src/contract/index.js';
 import { client, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import { packed } from './packed-story.js';
 import type { Timed } from './timeline-builder.js';
 
 const good = server({ pairs: 2 });
@@ -103,6 +104,67 @@ describe('T2 no packet is lost, duplicated or corrupted', () => {
       /2 corrupt packets: RX of pair 0/,
     ));
   it('says nothing without packets', () => expectNotApplicable('T2', server({ driver: 'none' })));
+
+  describe('when the device breaks a ring', () => {
+    const broken = (t: number, ring = 1): Timed => ({
+      type: 'driver.broken',
+      rule: 'ring',
+      what: '7 came back',
+      ring,
+      t,
+    });
+    const seen = /^the device broke ring 1 of the guest: 7 came back$/;
+    const fault = (more: object): Timed =>
+      ({ t: loss.t - 5, type: 'peer.fault', session: 1, fault: 'header', what: 'a lie', ...more }) as Timed;
+    const answer = { message: 'GET_VRING_BASE', spoils: 'answer' };
+
+    it('breaks, before a loss and after a return', () => {
+      expectBreak('T2', good.plus(broken(quit.t - 1)), 'violation', seen);
+      expectBreak('T2', good.plus(broken(loss.t - 1)), 'violation', seen);
+      expectHold('T2', good.plus({ ...broken(quit.t - 1), rule: 'command' } as Timed));
+    });
+    it('breaks when its peer did nothing wrong that has to do with it', () => {
+      const with_ = (more: object) => good.plus(fault(more), broken(quit.t - 1));
+      expectBreak('T2', with_({ message: 'SET_MEM_TABLE', spoils: 'answer' }), 'violation', seen);
+      expectBreak('T2', with_({ message: 'GET_VRING_BASE' }), 'violation', seen);
+      expectBreak('T2', with_({ spoils: 'channel' }), 'violation', seen);
+    });
+    it('holds when a peer told a wrong place on purpose', () => {
+      expectHold('T2', good.plus(fault(answer), broken(quit.t - 1)));
+      expectHold('T2', good.plus(fault({ spoils: 'stream' }), broken(quit.t - 1)));
+      const before = { ...fault(answer), t: good.find('driver.features').t - 1 };
+      expectBreak('T2', good.plus(before, broken(quit.t - 1)), 'violation', seen);
+    });
+    it('holds on a packed ring that was lost on its way, and breaks where nothing moved or it stopped in order', () => {
+      const story = packed(good);
+      expectHold('T2', story.plus(broken(quit.t - 1)));
+      expectHold('T2', story.plus(broken(loss.t + 1)));
+      expectBreak('T2', story.plus(broken(loss.t - 1)), 'violation', seen);
+      const start = story.find('ring.start', ({ ring }) => ring === 1);
+      const untouched = story.with('ring.stop', ({ ring, session }) => ring === 1 && session === 1, {
+        base: start.base,
+      });
+      expectBreak('T2', untouched.plus(broken(quit.t - 1)), 'violation', seen);
+    });
+    it('counts nothing after it', () => {
+      const held = good.plus(fault(answer), broken(quit.t - 1));
+      const sent: Timed = { t: quit.t - 0.5, type: 'packets.sent', dir: 'rx', pair: 0, seqs: [[500, 501]], session: 2 };
+      expectHold('T2', held.plus(sent).stretch(quit.t, 5000), /2 in flight at the end/);
+      const burst: Timed[] = [
+        { t: quit.t - 0.9, type: 'traffic.begin', burst: 7, packets: 2, pairs: 1 },
+        {
+          t: quit.t - 0.1,
+          type: 'traffic.end',
+          burst: 7,
+          outcome: 'stalled',
+          missing: [{ dir: 'rx', pair: 0, seqs: [[500, 501]] }],
+        },
+      ];
+      const stalls = (story: typeof good) => story.plus(...burst).stretch(quit.t - 0.2, 5000);
+      expectHold('T1', stalls(held));
+      expectBreak('T1', stalls(good), 'violation', /burst 7 stalled/);
+    });
+  });
 });
 
 describe('T3 packets keep their order', () => {

@@ -44,6 +44,10 @@ export class FakeMmio implements GuestBus {
   maxSize = 256;
   version = 2;
   refuseFeatures = false;
+  /** false: whatever is written to it, the status stays 0. */
+  acceptsStatus = true;
+  /** What the status reads as after a reset. */
+  afterReset = 0;
   #select = 0;
   #featureSelect = 0;
   #isr = 0;
@@ -186,7 +190,7 @@ export class FakeMmio implements GuestBus {
   }
 
   #setStatus(status: number): void {
-    this.status = this.refuseFeatures ? status & ~8 : status;
+    this.status = !this.acceptsStatus ? 0 : status === 0 ? this.afterReset : this.refuseFeatures ? status & ~8 : status;
     if (status === 0) {
       this.accepted = 0n;
       this.#isr = 0;

@@ -129,14 +129,33 @@ describe.each(layouts)('the driver on a device with many $layout queues', ({ lay
     ['none', 'ERR_DEVICE', { maxPairs: 0 }, {}],
     ['a legacy device', 'ERR_DEVICE', { offered: features & ~bit(VIRTIO_F_VERSION_1) }, {}],
     ['virtio-mmio of version 1', 'ERR_DEVICE', {}, { version: 1 }],
-    ['refused features', 'ERR_DEVICE', {}, { refuseFeatures: true }],
-    ['a missing queue', 'ERR_DEVICE', {}, { maxSize: 0 }],
-    ['a refused number of pairs', 'ERR_DEVICE', {}, { ack: 1 }],
+    ['nothing that answers', 'ERR_DEVICE', {}, { afterReset: 0xff }],
     ['too little memory', 'ERR_MEMORY', { memory: 1024 * 1024 + 4096 }, {}],
   ])('says what is wrong with %s', async (_what, code, options, quirks) => {
-    const { device, driver } = setUp(options);
+    const { device, recorder, driver } = setUp(options);
     Object.assign(device, quirks);
     await expect(driver.start()).rejects.toMatchObject({ code });
+    expect(recorder.latest('driver.broken')).toBeUndefined();
+  });
+
+  it.each([
+    ['device', 'status 4 after a reset', { afterReset: 4 }],
+    ['device', /^the device refuses the features 0x[0-9a-f]+, which it offers$/, { refuseFeatures: true }],
+    ['device', 'the device has no queue 0, and claims 4 pairs', { maxSize: 0 }],
+    ['command', 'control command 0400 0400 was answered with 1', { ack: 1 }],
+  ])('records that the device breaks the rules of %s: %s', async (rule, what, quirks) => {
+    const { device, recorder, driver } = setUp();
+    Object.assign(device, quirks);
+    await expect(driver.start()).rejects.toMatchObject({ code: 'ERR_DEVICE' });
+    const told = typeof what === 'string' ? what : expect.stringMatching(what);
+    expect(recorder.timeline().all('driver.broken')).toMatchObject([{ rule, what: told }]);
+  });
+
+  it('does not take a device that was reset on the way for one that refuses', async () => {
+    const { device, recorder, driver } = setUp();
+    Object.assign(device, { acceptsStatus: false });
+    await expect(driver.start()).rejects.toMatchObject({ code: 'ERR_DEVICE' });
+    expect(recorder.latest('driver.broken')).toBeUndefined();
   });
 
   it.each([
@@ -149,8 +168,13 @@ describe.each(layouts)('the driver on a device with many $layout queues', ({ lay
     for (let i = 0; i < 10; i++) await turn();
     device.interrupt(2);
     for (let i = 0; i < 10; i++) await turn();
-    expect(recorder.timeline().all('tester.trouble')).toHaveLength(1);
-    await expect(driver.transmit(0, 0, 1)).rejects.toMatchObject({ code: 'ERR_NOT_RUNNING' });
+    expect(recorder.timeline().all('driver.broken')).toMatchObject([{ rule: 'ring', ring }]);
+    expect(recorder.timeline().all('tester.trouble')).toEqual([]);
+    await expect(driver.transmit(0, 0, 1)).rejects.toMatchObject({ code: 'ERR_RING' });
+    // Its interrupts are served still.
+    expect(recorder.latest('driver.interrupt')).toMatchObject({ isr: 2 });
+    await driver.start();
+    await driver.transmit(0, 0, 1);
   });
 
   /** What the device finds on a ring, and hands back at once. */

@@ -28,6 +28,14 @@ describe('describeEvent', () => {
       'ring 1 stops at 0x0000002c (index 44, wrap counter 0) (session 2)',
     ],
     [{ type: 'driver.kick', ring: 1 }, 'driver notifies ring 1'],
+    [
+      { type: 'driver.broken', rule: 'ring', ring: 1, what: '65473 used of 256' },
+      'the device breaks the rules of ring 1: 65473 used of 256',
+    ],
+    [
+      { type: 'driver.broken', rule: 'device', what: 'status 4 after a reset' },
+      'the device breaks the rules of its set-up: status 4 after a reset',
+    ],
     [{ type: 'driver.kick', ring: 1, count: 512 }, 'driver notifies ring 1 512 times'],
     [
       { type: 'session.close', session: 1, by: 'peer', how: 'abort', unread: 1 },

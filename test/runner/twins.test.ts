@@ -18,6 +18,8 @@ const SERVER_PAIRS = 'queues.restart[role=server,pairs=2,driver=linux,machine=mi
 /** Packed rings on which nothing moved before the loss. */
 const PACKED = 'rings.packed.untouched[role=server,pairs=1,leave=close,eventIdx=true,indirect=true,machine=microvm]';
 const SERVER_SEEN = 'server.absence.beyond-timer[absence=3.1s,driver=linux,leave=close,machine=microvm]';
+/** A guest that sends while nobody is there. */
+const SENDING = 'kicks.sending[role=server,leave=close,eventIdx=true,machine=microvm]';
 const CLIENT = 'client.absence.connection-only[driver=none,leave=close,machine=microvm]';
 const occasions: Record<string, string> = {
   R4: 'quit.away[role=server,driver=none,machine=microvm]',
@@ -51,6 +53,7 @@ const occasions: Record<string, string> = {
 const ofFault: Record<string, string[]> = {
   'base-zero': [SERVER, PACKED],
   'tx-muted': [SERVER, PACKED],
+  'used-index-forgotten': [SENDING],
   'self-dial-abort': [SERVER_LONG],
   'self-dial-quiet': ['server.absence.decoy[driver=none,machine=microvm]'],
   'crash-on-second-loss': [SERVER_MANY],

@@ -103,6 +103,7 @@ function lookOf(event: Event): EventLook {
     case 'qmp.lost':
     case 'self-dial':
     case 'tester.trouble':
+    case 'driver.broken':
     case 'guest.trouble':
     case 'qemu.post-mortem':
       return 'bad';
@@ -115,7 +116,7 @@ function lookOf(event: Event): EventLook {
 function weight({ type }: Event): number {
   if (/^(ring\.(kick|call)|driver\.(kick|interrupt)|guest\.(echo|ping)|proc\.sample|qmp\.heartbeat)$/.test(type))
     return 3;
-  if (/^(ring|packets|driver\.(?!link))/.test(type)) return 2;
+  if (/^(ring|packets|driver\.(?!link|broken))/.test(type)) return 2;
   return /^(wire|qmp\.(?!silent))/.test(type) ? 1 : 0;
 }
 

@@ -95,6 +95,8 @@ export interface Behaviour {
   heedsCall(connection: number): boolean;
   /** Whether TX rings are handed over with the word that asks the guest not to kick. */
   mutes(connection: number): boolean;
+  /** Whether the device goes on where the back-end left a used ring, when it uses buffers of it by itself. */
+  takesOverUsed: boolean;
   /** Whether a migration comes to its switch-over. */
   endsMigration: boolean;
   /** Whether the pages that changed while memory was copied are sent again. */
@@ -140,6 +142,7 @@ export const wellBehaved: Behaviour = {
   forwardsKick: () => true,
   heedsCall: () => true,
   mutes: () => false,
+  takesOverUsed: true,
   endsMigration: true,
   resendsDirty: true,
   savesIndices: true,

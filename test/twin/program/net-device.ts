@@ -39,6 +39,7 @@ export interface NetDeviceOptions {
   /** Drives the interrupt line. */
   interruptLine(raised: boolean): void;
   forwardsKick(): boolean;
+  takesOverUsed: boolean;
   tamper: Tamper;
 }
 
@@ -192,6 +193,7 @@ export class NetDevice {
       if (chains.length === 0) return;
       for (const chain of chains) ring.push(chain, 0);
       ring.publish();
+      if (!this.#o.takesOverUsed) queue.setUsed(this.#o.ram, chains.length);
       queue.base = ring.base;
       queue.shown = undefined;
       if (ring.needsCall()) this.interrupt(ISR_RING);

@@ -255,6 +255,7 @@ export class Twin {
       backend: frontEnd,
       interruptLine: (raised) => qtest?.interruptLine(DEVICE_PIN, raised),
       forwardsKick: () => behaviour.forwardsKick(this.connections),
+      takesOverUsed: behaviour.takesOverUsed,
       tamper: (frames, before) => behaviour.tampers(frames, before, this.connections),
     });
     const qtest = guest && new Qtest(guest, ram, new Mmio(device, this.#options.slots));

@@ -56,6 +56,13 @@ export class Virtqueue {
     ram.write(this.used + (this.layout === 'packed' ? 2n : 0n), Buffer.of(1, 0));
   }
 
+  /** Says that so many buffers of a split ring were used so far. */
+  setUsed(ram: Ram, count: number): void {
+    const bytes = Buffer.alloc(2);
+    bytes.writeUInt16LE(count);
+    if (this.layout === 'split') ram.write(this.used + 2n, bytes);
+  }
+
   /**
    * The back-end died and did not say where it was. A split ring's used index tells; for a packed ring there is nothing that
    * would (virtio_queue_packed_restore_last_avail_idx).

@@ -98,6 +98,13 @@ export const guestFaults: readonly Fault[] = [
     behaviour: meddling((frame) => frame.fill(0)),
   },
   {
+    name: 'used-index-forgotten',
+    breaks: 'T2',
+    ...needsDriver,
+    description: 'Counts from 0 what it uses of a TX ring by itself while the back-end is away.',
+    behaviour: { takesOverUsed: false },
+  },
+  {
     name: 'connected-twice',
     breaks: 'R34',
     role: 'both',
