@@ -21,6 +21,12 @@ export function flagIn(body: Json, key: string): boolean {
   return field(body, key) === true;
 }
 
+/** A text in a body, e.g. `netdev-id`. */
+export function textIn(body: Json, key: string): string | undefined {
+  const value = field(body, key);
+  return typeof value === 'string' ? value : undefined;
+}
+
 /** A list in a body, e.g. `regions`. */
 export function listIn(body: Json, key: string): readonly Json[] {
   const value = field(body, key);

@@ -115,6 +115,28 @@ function contradictions(t: Timeline): IllegalTransition[] {
   );
 }
 
+/**
+ * Where query-chardev names something else than before in the same state, or not the socket: a listener always does, a
+ * connection of its own making has no name.
+ */
+function misnamed(t: Timeline): Break[] {
+  const { role, socketPath, joined } = t.context;
+  const name = `unix:${socketPath}`;
+  const socket = (text: string) =>
+    [name, `${name},server`, `${name},server=on`].includes(text.replace(/^disconnected:/, ''));
+  const known = new Map<boolean, string>();
+  return t.all('chardev.state').flatMap(({ text, connected, seq }): Break[] => {
+    if (text === undefined) return [];
+    const before = known.get(connected);
+    known.set(connected, before ?? text);
+    const names = joined || (role === 'client' && connected) || socket(text);
+    if (names && (before ?? text) === text) return [];
+    const what = names ? `${before} before` : `the socket is ${socketPath}`;
+    const state = connected ? 'connected' : 'disconnected';
+    return [{ kind: 'violation', seen: `query-chardev names ${text} while ${state}, ${what}`, events: [seq] }];
+  });
+}
+
 function shared(a: Span, b: Span): Span[] {
   const both = { from: Math.max(a.from, b.from), to: Math.min(a.to, b.to) };
   return both.from < both.to ? [both] : [];
@@ -129,19 +151,23 @@ function confirmed(t: Timeline, { from, to }: Span): boolean {
 export const M1: Requirement = {
   id: 'M1',
   title: 'The chardev follows its state machine',
-  sentence: 'The chardev goes DISCONNECTED, CONNECTING, CONNECTED and back, and what it says of itself is true.',
+  sentence:
+    'The chardev goes DISCONNECTED, CONNECTING, CONNECTED and back, and what it says of itself is true: its state, and in query-chardev the socket that it is about, in the same words whenever it is in that state.',
   level: 'must',
   label: 'contract',
   sources: ['qemu:chardev/char-socket.c#tcp_chr_change_state', 'defect:server-peer-gone-not-noticed'],
-  allowed: `One connection at a time; connected and disconnected as they are, ${NOTICE_MS + WATCH_MS} ms after a change at the latest.`,
+  allowed: `One connection at a time; connected and disconnected as they are, ${NOTICE_MS + WATCH_MS} ms after a change at the latest. What a connection that QEMU dialled is called is free.`,
   judge(t) {
     const { sequence, illegal } = observe(t);
     if (sequence.length === 0 && illegal.length === 0) return notApplicable('no connection was made');
-    const breaks: Break[] = illegal.map(({ from, to, seen, events }) => ({
-      kind: 'violation',
-      seen: `${from} to ${to}: ${seen}`,
-      events,
-    }));
+    const breaks: Break[] = [
+      ...illegal.map(({ from, to, seen, events }) => ({
+        kind: 'violation' as const,
+        seen: `${from} to ${to}: ${seen}`,
+        events,
+      })),
+      ...misnamed(t),
+    ];
     const connected = sequence.filter(({ state }) => state === 'CONNECTED');
     return judged(
       breaks,

@@ -1,5 +1,6 @@
 import type { EventOf, Ms, Timeline } from '../timeline/index.js';
-import { atLeast, contextOf } from './body.js';
+import { atLeast, contextOf, textIn } from './body.js';
+import { joined } from './guest-state.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { removals } from './removal.js';
 import type { Requirement } from './requirement.js';
@@ -105,15 +106,40 @@ function surplus(t: Timeline, name: string, causes: readonly number[], came: rea
   });
 }
 
+/** The vhost-user netdevs that QEMU was started with, each with its chardev. What is added again has the same names. */
+function netdevs(t: Timeline): ReadonlyMap<string, string> {
+  const argv = contextOf(t)?.qemu.argv ?? [];
+  return new Map(
+    argv.flatMap((text) => {
+      const [, id, chardev] = /^vhost-user,id=([^,]+),chardev=([^,]+)/.exec(text) ?? [];
+      return id === undefined || chardev === undefined ? [] : [[id, chardev] as const];
+    }),
+  );
+}
+
+/** Events that name another netdev, or another chardev, than there is. Of an operator's QEMU the names are not known. */
+function misnamed(t: Timeline, events: readonly NetdevEvent[]): Break[] {
+  const known = netdevs(t);
+  if (joined(t) || known.size === 0) return [];
+  return events.flatMap(({ event, data, seq }): Break[] => {
+    const [netdev, chardev] = ['netdev-id', 'chardev-id'].map((key) => textIn(data, key));
+    const right = netdev !== undefined && known.has(netdev) && known.get(netdev) === (chardev ?? known.get(netdev));
+    if (right && (event === DISCONNECTED || chardev !== undefined)) return [];
+    const seen = `${event} names netdev ${netdev}${event === CONNECTED ? `, chardev ${chardev}` : ''}`;
+    return [{ kind: 'violation', seen, events: [seq] }];
+  });
+}
+
 export const R34: Requirement = {
   id: 'R34',
   title: 'Management is told of every connection and loss',
   sentence:
-    'QEMU sends one NETDEV_VHOST_USER_CONNECTED for each handshake that is completed and one NETDEV_VHOST_USER_DISCONNECTED for each loss of such a connection, in turns, and none for a connection that ends within the handshake.',
+    'QEMU sends one NETDEV_VHOST_USER_CONNECTED for each handshake that is completed and one NETDEV_VHOST_USER_DISCONNECTED for each loss of such a connection, in turns, and none for a connection that ends within the handshake; they name the netdev, and its chardev.',
   level: 'must',
   label: 'contract',
   sources: [
     'qemu:qapi/net.json#NETDEV_VHOST_USER_CONNECTED',
+    'qemu:qapi/net.json#NETDEV_VHOST_USER_DISCONNECTED',
     'qemu:net/vhost-user.c#net_vhost_user_event',
     'qemu:net/vhost-user.c#chr_closed_bh',
     'defect:event-order',
@@ -135,7 +161,10 @@ export const R34: Requirement = {
     const all = t.all('qmp.event').filter((event) => event.t < horizon(t).t);
     const connected = all.filter(({ event }) => event === CONNECTED);
     const disconnected = all.filter(({ event }) => event === DISCONNECTED);
-    const breaks = lives(t, ready.seq).flatMap((life, i) => judgeLife(t, life, i === 0 ? atFirst : undefined, all));
+    const breaks = [
+      ...lives(t, ready.seq).flatMap((life, i) => judgeLife(t, life, i === 0 ? atFirst : undefined, all)),
+      ...misnamed(t, [...connected, ...disconnected]),
+    ];
     if (breaks.length === 0 && connected.length + disconnected.length === 0)
       return notApplicable('no connection was made or lost that had to be announced');
     return judged(

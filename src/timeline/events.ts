@@ -762,6 +762,8 @@ export interface ChardevState {
   connected: boolean;
   /** How it was read: `qom` (property `connected`), `filename` (query-chardev). */
   means: 'qom' | 'filename';
+  /** The file name; absent without a chardev, and in older records. */
+  text?: string;
 }
 
 /** QEMU's socket path (server role) at first sight and at each change; inode undefined when it is not there. */

@@ -15,7 +15,7 @@ type Means = 'qom' | 'filename';
  */
 export class ChardevWatch {
   #hasProperty = true;
-  readonly #last = new Map<Means, boolean>();
+  readonly #last = new Map<Means, string>();
   #pending: Promise<boolean> | undefined;
 
   constructor(
@@ -39,15 +39,17 @@ export class ChardevWatch {
 
   async #read(): Promise<boolean> {
     const [property, filename] = await Promise.all([this.#property(), this.#filename()]);
+    const connected = filename !== undefined && !filename.startsWith('disconnected:');
     if (property !== undefined) this.#note('qom', property);
-    this.#note('filename', filename);
-    return property ?? filename;
+    this.#note('filename', connected, filename);
+    return property ?? connected;
   }
 
-  #note(means: Means, connected: boolean): void {
-    if (this.#last.get(means) === connected) return;
-    this.#last.set(means, connected);
-    this.recorder.record({ type: 'chardev.state', connected, means });
+  #note(means: Means, connected: boolean, text?: string): void {
+    const word = `${connected} ${text}`;
+    if (this.#last.get(means) === word) return;
+    this.#last.set(means, word);
+    this.recorder.record({ type: 'chardev.state', connected, means, ...(text === undefined ? {} : { text }) });
   }
 
   async #property(): Promise<boolean | undefined> {
@@ -63,13 +65,12 @@ export class ChardevWatch {
     }
   }
 
-  async #filename(): Promise<boolean> {
+  async #filename(): Promise<string | undefined> {
     const list = (await this.qmp.execute('query-chardev', undefined, { silent: true })) as {
       label: string;
       filename: string;
     }[];
-    const chardev = list.find(({ label }) => label === this.id);
-    return chardev !== undefined && !chardev.filename.startsWith('disconnected:');
+    return list.find(({ label }) => label === this.id)?.filename;
   }
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { legalTransitions, observe } from '../../src/contract/index.js';
 import { client, PID, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
+import type { Story, Timed } from './timeline-builder.js';
 
 const good = server();
 const loss = good.find('session.close');
@@ -29,6 +30,51 @@ describe('M1 the chardev follows its state machine', () => {
   it('holds', () => {
     expectHold('M1', good, /2 connections, 6 transitions/);
     expectHold('M1', client());
+  });
+
+  describe('its file name', () => {
+    const name = 'unix:/run/vhost-user.sock,server=on';
+    const saying = (story: Story, texts: readonly string[]) =>
+      story.plus(
+        ...texts.map((text, i): Timed => {
+          const { t, connected } = story.find('chardev.state', () => true, i);
+          return { type: 'chardev.state', t: t + 0.1, means: 'filename', connected, text };
+        }),
+      );
+
+    it('holds when it is that of the socket, in the same words', () => {
+      expectHold('M1', saying(good, [name, `disconnected:${name}`, name]));
+      expectHold('M1', saying(client(), ['unix:', 'disconnected:unix:/run/vhost-user.sock', 'unix:']));
+    });
+
+    it('breaks when it is another, or not the one of before', () => {
+      const other = saying(good, [name, 'disconnected:unix:/run/other.sock,server=on', name]);
+      expectBreak(
+        'M1',
+        other,
+        'violation',
+        /^query-chardev names disconnected:unix:\S+ while disconnected, the socket/,
+      );
+      const lost = saying(client(), ['unix:', 'disconnected:socket', 'unix:']);
+      expectBreak(
+        'M1',
+        lost,
+        'violation',
+        /^query-chardev names disconnected:socket while disconnected, the socket is/,
+      );
+      expectBreak(
+        'M1',
+        saying(good, [name, `disconnected:${name}`, 'unix:/run/vhost-user.sock']),
+        'violation',
+        /before$/,
+      );
+    });
+
+    it('is the operator’s own in a QEMU that was joined', () =>
+      expectHold(
+        'M1',
+        saying(good, ['unix:/s', 'disconnected:unix:/s']).with('run.begin', () => true, { joined: true }),
+      ));
   });
 
   it('breaks when two sessions are served at once', () => {

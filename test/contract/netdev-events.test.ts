@@ -37,6 +37,21 @@ describe('R34 management is told', () => {
 
   it('holds with one event each, in turns', () => expectHold('R34', good, /2 connections and 2 losses announced/));
 
+  it('breaks when one names another netdev, or another chardev, than there is', () => {
+    const argv = ['qemu-system-x86_64', '-netdev', 'vhost-user,id=n0,chardev=c0,queues=2'];
+    const named = good.with('run.begin', () => true, { qemu: { version: '10.0.13', argv } });
+    expectHold('R34', named);
+    const saying = (t: number, data: Record<string, string>) => named.with('qmp.event', (e) => e.t === t, { data });
+    const other = saying(c2!, { 'netdev-id': 'n0', 'chardev-id': 'n0' });
+    expectBreak('R34', other, 'violation', /NETDEV_VHOST_USER_CONNECTED names netdev n0, chardev n0/);
+    expectBreak('R34', saying(c2!, { 'netdev-id': 'n0' }), 'violation', /names netdev n0, chardev undefined/);
+    expectBreak('R34', saying(d2, { 'netdev-id': 'c0' }), 'violation', /DISCONNECTED names netdev c0/);
+    expectHold(
+      'R34',
+      saying(d2, { 'netdev-id': 'c0' }).with('run.begin', () => true, { joined: true }),
+    );
+  });
+
   it('breaks when one is missing', () => {
     expectBreak('R34', bare, 'violation', /CONNECTED did not come in \d+ ms after the (handshake|end) of session \d/);
     const unconnected = good.without('qmp.event', ({ t }) => t === c2).stretch(c2! + 1, 2000);

@@ -101,6 +101,10 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await restart({ twin, peer });
     expect(await peer.request(QUIET_MS)).toBeUndefined();
   },
+  'requests-granted': async ({ twin, peer }) => {
+    await restart({ twin, peer });
+    expect(await peer.request(QUIET_MS)).toBe(0n);
+  },
   'self-dial-quiet': async (stage) => {
     await leave(stage);
     renameSync(stage.twin.socketPath, `${stage.twin.socketPath}.aside`);
@@ -323,6 +327,16 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await restart(stage);
     await expect.poll(() => announced(stage)).toEqual(['CONNECTED']);
   },
+  'chardev-misnamed': async (stage) => {
+    await restart(stage);
+    await expect
+      .poll(async () => (await stage.twin.monitor).aside.filter((line) => /_CONNECTED/.test(line)).join())
+      .toMatch(/"chardev-id": ?"n0"/);
+  },
+  'filename-lost': async (stage) => {
+    await leave(stage);
+    expect(await stage.twin.qmp('query-chardev')).toMatchObject([{ filename: 'disconnected:socket' }]);
+  },
   'chardev-lies-connected': async ({ twin, peer }) => {
     await leave({ twin, peer });
     await expect.poll(() => chardevConnected(twin)).toBe(true);
@@ -336,6 +350,19 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     await expect.poll(() => stage.peer.names).toContain('SET_VRING_KICK');
     await stage.twin.qmp('query-status');
     expect(stage.peer.names).not.toContain('SET_STATUS');
+  },
+  'memory-unacknowledged': async (stage) => {
+    const asked = () => stage.peer.seen.find(({ name }) => name === 'SET_MEM_TABLE')?.needReply;
+    expect(asked()).toBe(true);
+    await restart(stage);
+    await expect.poll(asked).toBe(false);
+  },
+  'status-told-once': async ({ twin, peer }) => {
+    await twin.qmp('stop');
+    await twin.qmp('cont');
+    const told = () => peer.payloads('SET_STATUS', 'u64').map(({ value }) => value);
+    await expect.poll(() => peer.names.filter((name) => name === 'SET_VRING_KICK')).toHaveLength(4);
+    expect(told()).toEqual([8n, 15n, 0n]);
   },
   'announced-without-address': async (stage) => {
     await stage.twin.qmp('announce-self');
@@ -440,6 +467,10 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
   'status-before-bases': async ({ twin, peer }) => {
     await twin.qmp('stop');
     expect(peer.names.slice(-3)).toEqual(['SET_STATUS', 'GET_VRING_BASE', 'GET_VRING_BASE']);
+  },
+  'status-not-reset': async ({ twin, peer }) => {
+    await twin.qmp('stop');
+    expect(peer.names.slice(-2)).toEqual(['GET_VRING_BASE', 'GET_VRING_BASE']);
   },
   'stops-twice': async ({ twin, peer }) => {
     await twin.qmp('stop');

@@ -63,6 +63,18 @@ test('a QEMU without the property is read by the file name, for good', async () 
   ]);
 });
 
+test('the file name is recorded, and each change of it', async () => {
+  const recorder = new Recorder();
+  const names = ['unix:/s', 'unix:/s', 'unix:/t'];
+  const watch = new ChardevWatch(
+    new ScriptedQmp({ 'qom-get': refuse, 'query-chardev': () => named(names.shift()!) }),
+    recorder,
+  );
+  for (let i = 0; i < 3; i++) await watch.read();
+  const words = recorder.timeline().all('chardev.state');
+  expect(words.map(({ text, connected }) => `${text} ${connected}`)).toEqual(['unix:/s true', 'unix:/t true']);
+});
+
 test('a chardev that is not there is not connected', async () => {
   const recorder = new Recorder();
   const watch = new ChardevWatch(new ScriptedQmp({ 'qom-get': refuse, 'query-chardev': () => [] }), recorder);

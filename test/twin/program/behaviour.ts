@@ -76,6 +76,10 @@ export interface Behaviour {
   heedsYank: boolean;
   /** What the monitor says of the chardev. */
   reportsConnected(twin: Twin): boolean;
+  /** The file name that the monitor tells of the chardev, in place of the right one. */
+  names(filename: string, connected: boolean): string;
+  /** The name of the chardev in what management is told. */
+  tellsChardev(id: string): string;
   /** What management is told after the handshake of a connection, or its loss: events by their last word. */
   announces(event: 'CONNECTED' | 'DISCONNECTED', connection: number): ('CONNECTED' | 'DISCONNECTED')[];
   /** How it ends on `quit`; undefined = never. */
@@ -131,6 +135,8 @@ export const wellBehaved: Behaviour = {
   tellsSecondMonitor: true,
   heedsYank: true,
   reportsConnected: (twin) => twin.connected,
+  names: (filename) => filename,
+  tellsChardev: (id) => id,
   announces: (event) => [event],
   exitCode: 0,
   initSteps: (steps) => steps,

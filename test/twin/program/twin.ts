@@ -79,7 +79,8 @@ export class Twin {
   }
 
   get filename(): string {
-    return this.#chardev?.filename(this.reportedConnected) ?? '';
+    const connected = this.reportedConnected;
+    return this.#behaviour.names(this.#chardev?.filename(connected) ?? '', connected);
   }
 
   /** Makes the listening socket anew (server role). */
@@ -342,7 +343,7 @@ export class Twin {
     for (const word of this.#behaviour.announces(what, this.connections))
       this.#tell(`NETDEV_VHOST_USER_${word}`, {
         'netdev-id': this.#options.netdev!.id,
-        ...(word === 'CONNECTED' ? { 'chardev-id': this.chardevId } : {}),
+        ...(word === 'CONNECTED' ? { 'chardev-id': this.#behaviour.tellsChardev(this.chardevId) } : {}),
       });
   }
 

@@ -134,4 +134,20 @@ export const guestFaults: readonly Fault[] = [
       reportsConnected: (twin) => twin.connected || lying.has(twin),
     },
   },
+  {
+    name: 'chardev-misnamed',
+    breaks: 'R34',
+    role: 'both',
+    needsDriver: false,
+    description: 'Tells management of a peer with the name of the netdev for that of the chardev.',
+    behaviour: { tellsChardev: () => 'n0' },
+  },
+  {
+    name: 'filename-lost',
+    breaks: 'M1',
+    role: 'both',
+    needsDriver: false,
+    description: 'The monitor no longer says where the socket of a chardev is that nobody is connected to.',
+    behaviour: { names: (filename, connected) => (connected ? filename : 'disconnected:socket') },
+  },
 ];
