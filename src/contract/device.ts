@@ -17,14 +17,18 @@ function drifted(t: Timeline): Break[] {
   });
 }
 
-const words = ({ mac, pairs }: EventOf<'driver.config'>): string =>
-  [`MAC ${mac}`, ...(pairs === undefined ? [] : [counted(pairs, 'queue pair')])].join(', ');
+const words = ({ mac, pairs, mtu }: EventOf<'driver.config'>): string =>
+  [
+    `MAC ${mac}`,
+    ...(pairs === undefined ? [] : [counted(pairs, 'queue pair')]),
+    ...(mtu === undefined ? [] : [`MTU ${mtu}`]),
+  ].join(', ');
 
 /** A configuration space that says something else than at first sight. What is told depends on what is offered. */
 function reconfigured(t: Timeline): Break[] {
   const [first, ...later] = t.all('driver.config');
   const differs = (config: EventOf<'driver.config'>) =>
-    (['mac', 'pairs'] as const).some((key) => (config[key] ?? first![key]) !== (first![key] ?? config[key]));
+    (['mac', 'pairs', 'mtu'] as const).some((key) => (config[key] ?? first![key]) !== (first![key] ?? config[key]));
   return later.flatMap((config): Break[] => {
     if (!differs(config)) return [];
     const seen = `the device has ${words(config)}, it had ${words(first!)}`;
@@ -54,7 +58,7 @@ export const R48: Requirement = {
   id: 'R48',
   title: 'The guest keeps its device',
   sentence:
-    'Whatever peer was lost, the device can be reset and set up again, offers its driver the same features, has the same address and queue pairs, and asks for no reset, nor for what the driver did not accept.',
+    'Whatever peer was lost, the device can be reset and set up again, offers its driver the same features, has the same address, queue pairs and MTU, and asks for no reset, nor for what the driver did not accept.',
   level: 'must',
   label: 'contract',
   sources: [

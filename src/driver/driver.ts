@@ -1,6 +1,6 @@
 import { macText } from '../switch/index.js';
 import type { Hex, Ms, Recorder } from '../timeline/index.js';
-import { controlQueueIndex, NET_CONFIG_SIZE, type NetConfig, parseNetConfig } from '../virtio/index.js';
+import { controlQueueIndex, type NetConfig, netConfigSize, parseNetConfig } from '../virtio/index.js';
 import {
   bit,
   VIRTIO_F_RING_PACKED,
@@ -8,6 +8,7 @@ import {
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_MTU,
   VIRTIO_NET_F_STATUS,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -114,18 +115,16 @@ export class Driver {
     const { bus, recorder } = this.#o;
     const transport = await this.#machine.locate(bus);
     this.#transport = transport;
-    const [, , , , offered, config] = await Promise.all([
+    const [, , , , offered] = await Promise.all([
       bus.interceptIrq(IOAPIC),
       this.#writeZero(transport),
       transport.setStatus(ACKNOWLEDGE),
       transport.setStatus(ACKNOWLEDGE | DRIVER),
       transport.offeredFeatures(),
-      transport.config(NET_CONFIG_SIZE),
     ]);
     this.#features = this.#choose(offered & ~decline);
     this.#offered = offered;
-    const netConfig = parseNetConfig(config);
-    this.#noteConfig(netConfig);
+    const netConfig = await this.#readConfig(transport);
     const device = await this.#negotiate(transport, offered, netConfig.maxPairs, { pairs, frame, ringSize });
     this.#device = device;
     await Promise.all([device.setUp(), transport.setStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)]);
@@ -195,24 +194,26 @@ export class Driver {
   /** Reads the guest-visible link bit now; undefined when the device does not run or has no such bit. */
   async link(): Promise<boolean | undefined> {
     if (!this.#transport || !this.#device || !has(this.#features, VIRTIO_NET_F_STATUS)) return undefined;
-    const config = parseNetConfig(await this.#transport.config(NET_CONFIG_SIZE));
-    this.#noteConfig(config);
-    const { linkUp } = config;
+    const { linkUp } = await this.#readConfig(this.#transport);
     if (linkUp !== this.#link) this.#o.recorder.record({ type: 'driver.link', up: linkUp });
     this.#link = linkUp;
     return linkUp;
   }
 
-  /** Records what the configuration space says, but for the link, when it is new. */
-  #noteConfig({ mac, maxPairs, announce }: NetConfig): void {
+  /** Reads the configuration space and records what it says, but for the link, when it is new. */
+  async #readConfig(transport: Transport): Promise<NetConfig> {
+    const read = parseNetConfig(await transport.config(netConfigSize(has(this.#offered, VIRTIO_NET_F_MTU))));
+    const { mac, maxPairs, mtu, announce } = read;
     const config = {
       mac: macText(mac),
       ...(has(this.#offered, VIRTIO_NET_F_MQ) ? { pairs: maxPairs } : {}),
+      ...(mtu === undefined ? {} : { mtu }),
       ...(has(this.#offered, VIRTIO_NET_F_STATUS) && announce ? { announce } : {}),
     };
     const last = this.#o.recorder.latest('driver.config');
-    if (last && (['mac', 'pairs', 'announce'] as const).every((key) => last[key] === config[key])) return;
-    this.#o.recorder.record({ type: 'driver.config', ...config });
+    if (!last || (['mac', 'pairs', 'mtu', 'announce'] as const).some((key) => last[key] !== config[key]))
+      this.#o.recorder.record({ type: 'driver.config', ...config });
+    return read;
   }
 
   /** Records that the device asks for a reset, if it does. */

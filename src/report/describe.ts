@@ -126,9 +126,10 @@ function text(event: Event): string {
     case 'driver.features':
       return `driver accepts features ${event.accepted} of ${event.offered}`;
     case 'driver.config': {
-      const { mac, pairs, announce } = event;
+      const { mac, pairs, mtu, announce } = event;
       const asks = announce ? ', and asks the guest to announce itself' : '';
-      return `the device has MAC ${mac}${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}${asks}`;
+      const more = `${pairs === undefined ? '' : `, ${plural(pairs, 'queue pair')}`}${mtu === undefined ? '' : `, MTU ${mtu}`}`;
+      return `the device has MAC ${mac}${more}${asks}`;
     }
     case 'driver.needs-reset':
       return 'the device asks for a reset';

@@ -425,6 +425,8 @@ export interface DriverConfig {
   mac: string;
   /** Queue pairs that it has at most; where it offers VIRTIO_NET_F_MQ. */
   pairs?: number;
+  /** Where it offers VIRTIO_NET_F_MTU. */
+  mtu?: number;
   /** It asks the guest to announce itself (VIRTIO_NET_S_ANNOUNCE). */
   announce?: true;
 }

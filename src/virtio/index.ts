@@ -8,7 +8,7 @@ export {
   roomOf,
 } from './device-queue.js';
 export type { GuestMemory } from './guest-memory.js';
-export { NET_CONFIG_SIZE, type NetConfig, parseNetConfig } from './net-config.js';
+export { type NetConfig, netConfigSize, parseNetConfig } from './net-config.js';
 export { CONTROL_OK, CONTROL_UNANSWERED, type ControlCommand, controlQueueIndex, mqPairsSet } from './net-control.js';
 export { buffersOf, virtioNetHeader } from './net-header.js';
 export { openQueue } from './open-queue.js';

@@ -32,6 +32,12 @@ describe('R48 the guest keeps its device', () => {
     expectBreak('R48', now(MAC, { pairs: 1 }), 'violation', /has MAC \S+, 1 queue pair, it had .* 4 queue pairs/);
   });
 
+  it('breaks when the device has another MTU, where it has one', () => {
+    const was = config(first.t, MAC, { mtu: 9000 });
+    expectBreak('R48', good.plus(was, config(late, MAC, { mtu: 0 })), 'violation', /MTU 0, it had .* MTU 9000$/);
+    expectHold('R48', good.plus(was, config(late, MAC)));
+  });
+
   it('breaks when a later driver cannot bring the device up', () => {
     const broken = (t: number): Timed => ({ type: 'driver.broken', rule: 'device', what: 'status 4 after a reset', t });
     const seen = /^the driver cannot start again: status 4 after a reset$/;

@@ -42,6 +42,7 @@ export class FakeMmio implements GuestBus {
   /** The ack byte of control commands. */
   ack = 0;
   maxSize = 256;
+  mtu = 1500;
   version = 2;
   refuseFeatures = false;
   /** false: whatever is written to it, the status stays 0. */
@@ -85,9 +86,10 @@ export class FakeMmio implements GuestBus {
   async readBytes(addr: bigint, length: number): Promise<Buffer> {
     this.commands++;
     if (addr < BASE) return this.memory.read(addr, length);
-    const config = Buffer.alloc(10);
+    const config = Buffer.alloc(12);
     config[6] = 1;
     config.writeUInt16LE(this.maxPairs, 8);
+    config.writeUInt16LE(this.mtu, 10);
     return config.subarray(0, length);
   }
 

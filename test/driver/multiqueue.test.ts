@@ -9,6 +9,7 @@ import {
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_GUEST_ANNOUNCE,
   VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_MTU,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '../../src/wire/index.js';
@@ -96,6 +97,24 @@ describe.each(layouts)('the driver on a device with many $layout queues', ({ lay
     }
     await driver.poll();
     for (let pair = 0; pair < 4; pair++) expect([driver.completed(pair), driver.received(pair)]).toEqual([5, 1]);
+  });
+
+  it('records the MTU where the device offers one, again when it changes', async () => {
+    const { device, recorder, driver } = setUp();
+    const mtus = () =>
+      recorder
+        .timeline()
+        .all('driver.config')
+        .map(({ mtu }) => mtu);
+    await driver.start();
+    expect(mtus()).toEqual([1500]);
+    await driver.link();
+    device.mtu = 0;
+    await driver.link();
+    expect(mtus()).toEqual([1500, 0]);
+    const without = setUp({ offered: features & ~bit(VIRTIO_NET_F_MTU) });
+    await without.driver.start();
+    expect(without.recorder.latest('driver.config')).not.toHaveProperty('mtu');
   });
 
   it('uses one pair without a control queue, whatever else is offered', async () => {

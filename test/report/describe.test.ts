@@ -27,6 +27,10 @@ describe('describeEvent', () => {
       { type: 'ring.stop', session: 2, ring: 1, layout: 'packed', base: 0x2c },
       'ring 1 stops at 0x0000002c (index 44, wrap counter 0) (session 2)',
     ],
+    [
+      { type: 'driver.config', mac: '52:54:00:12:34:56', pairs: 2, mtu: 9000 },
+      'the device has MAC 52:54:00:12:34:56, 2 queue pairs, MTU 9000',
+    ],
     [{ type: 'driver.kick', ring: 1 }, 'driver notifies ring 1'],
     [
       { type: 'driver.broken', rule: 'ring', ring: 1, what: '65473 used of 256' },

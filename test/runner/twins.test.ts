@@ -20,6 +20,8 @@ const PACKED = 'rings.packed.untouched[role=server,pairs=1,leave=close,eventIdx=
 const SERVER_SEEN = 'server.absence.beyond-timer[absence=3.1s,driver=linux,leave=close,machine=microvm]';
 /** A guest that sends while nobody is there. */
 const SENDING = 'kicks.sending[role=server,leave=close,eventIdx=true,machine=microvm]';
+/** A device with an MTU. */
+const MTU = 'profile.without-reply-ack[role=server,machine=microvm]';
 const CLIENT = 'client.absence.connection-only[driver=none,leave=close,machine=microvm]';
 const occasions: Record<string, string> = {
   R4: 'quit.away[role=server,driver=none,machine=microvm]',
@@ -40,6 +42,7 @@ const occasions: Record<string, string> = {
   R40: 'time.soak[role=server,pairs=1,machine=microvm]',
   R28: 'quit.connected[role=server,driver=linux,machine=microvm]',
   R44: SERVER_LONG,
+  R45: MTU,
   R50: 'meanwhile.yank[role=server,phase=connected,machine=microvm]',
   R49: 'migration.announced[role=server,machine=microvm]',
   R35: 'migration.again[role=server,first=failed,pairs=1,machine=microvm]',
@@ -54,6 +57,7 @@ const ofFault: Record<string, string[]> = {
   'base-zero': [SERVER, PACKED],
   'tx-muted': [SERVER, PACKED],
   'used-index-forgotten': [SENDING],
+  'mtu-lost': [MTU],
   'self-dial-abort': [SERVER_LONG],
   'self-dial-quiet': ['server.absence.decoy[driver=none,machine=microvm]'],
   'crash-on-second-loss': [SERVER_MANY],
@@ -154,10 +158,10 @@ function variantsFor({ name, breaks }: TwinFault): Variant[] {
 const beyondTheTwin = ({ caseId, driver }: Variant): boolean => caseId.startsWith('limits.') || driver === 'guest';
 
 /**
- * The twin is a microvm, where no device can be unplugged, boots nothing, and tells its guest of no MTU: hot-plug.test.ts,
- * guest-system.test.ts and told.test.ts in test/contract see these hold and break.
+ * The twin is a microvm, where no device can be unplugged, and boots nothing: hot-plug.test.ts and guest-system.test.ts in
+ * test/contract see these hold and break.
  */
-const withoutTwin: ReadonlySet<string> = new Set(['R41', 'R43', 'R45', 'T5']);
+const withoutTwin: ReadonlySet<string> = new Set(['R41', 'R43', 'T5']);
 const twinned = registry.map(({ id }) => id).filter((id) => !withoutTwin.has(id));
 
 /** So many variants of each case that both roles and every value of its matrix are among them. */

@@ -4,6 +4,7 @@ import {
   buildPacket,
   controlQueueIndex,
   mqPairsSet,
+  netConfigSize,
   PACKET_LENGTH,
   parseNetConfig,
   parsePacket,
@@ -62,6 +63,8 @@ describe('virtio-net', () => {
     });
     bytes[6] = 2;
     expect(parseNetConfig(bytes)).toMatchObject({ linkUp: false, announce: true });
+    expect([netConfigSize(false), netConfigSize(true)]).toEqual([10, 12]);
+    expect(parseNetConfig(Buffer.concat([bytes, Buffer.of(0x28, 0x23)]))).toMatchObject({ mtu: 9000 });
   });
 
   it('builds the command that sets the number of pairs', () => {

@@ -4,6 +4,7 @@ import {
   VHOST_USER_PROTOCOL_F_STATUS,
   VIRTIO_F_RING_PACKED,
   VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MTU,
 } from '../../../src/wire/index.js';
 
 const bits = (...numbers: number[]): bigint => numbers.reduce((sum, number) => sum | bit(number), 0n);
@@ -20,9 +21,13 @@ const PROTOCOL_FEATURES = (bit(VHOST_USER_PROTOCOL_F_STATUS + 1) - 1n) & ~bits(V
 /** Features that the device offers to the guest in front of this back-end. */
 export function offeredFeatures(
   backend: bigint,
-  { multiqueue, packed }: { multiqueue: boolean; packed: boolean },
+  { multiqueue, packed, mtu }: { multiqueue: boolean; packed: boolean; mtu: boolean },
 ): bigint {
-  const own = DEVICE_FEATURES | (multiqueue ? bit(VIRTIO_NET_F_MQ) : 0n) | (packed ? bit(VIRTIO_F_RING_PACKED) : 0n);
+  const own =
+    DEVICE_FEATURES |
+    (multiqueue ? bit(VIRTIO_NET_F_MQ) : 0n) |
+    (packed ? bit(VIRTIO_F_RING_PACKED) : 0n) |
+    (mtu ? bit(VIRTIO_NET_F_MTU) : 0n);
   return own & (backend | ~BACKEND_FEATURES);
 }
 

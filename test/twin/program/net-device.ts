@@ -3,6 +3,7 @@ import {
   VIRTIO_F_RING_PACKED,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MTU,
   VIRTIO_RING_F_EVENT_IDX,
 } from '../../../src/wire/index.js';
 import { runControlQueue } from './control-queue.js';
@@ -35,6 +36,8 @@ export interface NetDeviceOptions {
   /** Features offered to the guest. */
   offered: bigint;
   queuePairs: number;
+  /** What the guest is told where MTU is offered. */
+  mtu: number;
   backend: NetBackend;
   /** Drives the interrupt line. */
   interruptLine(raised: boolean): void;
@@ -48,6 +51,7 @@ export class NetDevice {
   readonly offered: bigint;
   readonly queues: readonly Virtqueue[];
   readonly queuePairs: number;
+  mtu: number;
   readonly mac = Buffer.from('525400123456', 'hex');
   /** Features that the driver wrote; they count from FEATURES_OK on. */
   driverFeatures = 0n;
@@ -70,6 +74,7 @@ export class NetDevice {
     this.#o = options;
     this.offered = options.offered;
     this.queuePairs = options.queuePairs;
+    this.mtu = options.mtu;
     this.queues = Array.from({ length: 2 * options.queuePairs + 1 }, (_, i) => new Virtqueue(i));
     this.#tamper = new TxTamper(options.ram, options.tamper);
   }
@@ -85,13 +90,15 @@ export class NetDevice {
     return index < 2 * this.dataPairs + control ? this.queues[index] : undefined;
   }
 
-  /** Configuration space (virtio 1.2, 5.1.4): mac, status, and with MQ max_virtqueue_pairs. */
+  /** Configuration space (virtio 1.2, 5.1.4): mac, status, max_virtqueue_pairs with MQ, mtu, each with all before it. */
   get config(): Buffer {
-    const bytes = Buffer.alloc(has(this.offered, VIRTIO_NET_F_MQ) ? 10 : 8);
+    const bytes = Buffer.alloc(12);
     this.mac.copy(bytes);
     bytes.writeUInt16LE(this.linkUp ? 1 : 0, 6);
-    if (bytes.length === 10) bytes.writeUInt16LE(this.queuePairs, 8);
-    return bytes;
+    bytes.writeUInt16LE(this.queuePairs, 8);
+    bytes.writeUInt16LE(this.mtu, 10);
+    if (has(this.offered, VIRTIO_NET_F_MTU)) return bytes;
+    return bytes.subarray(0, has(this.offered, VIRTIO_NET_F_MQ) ? 10 : 8);
   }
 
   /** Tells the back-end of every pair whether it is in use (virtio_net_set_queue_pairs). */

@@ -169,6 +169,11 @@ export class Twin {
     this.#device?.mac.fill(0);
   }
 
+  /** The guest reads 0 for the MTU of its device from now on. */
+  forgetMtu(): void {
+    if (this.#device) this.#device.mtu = 0;
+  }
+
   async announce(): Promise<void> {
     if (this.#device) await this.#frontEnd?.announce(this.#device);
   }
@@ -251,7 +256,9 @@ export class Twin {
       offered: offeredFeatures(frontEnd.offered, {
         multiqueue: this.#options.multiqueue && queuePairs > 1,
         packed: this.#options.packed,
+        mtu: this.#options.mtu > 0,
       }),
+      mtu: this.#options.mtu,
       queuePairs,
       backend: frontEnd,
       interruptLine: (raised) => qtest?.interruptLine(DEVICE_PIN, raised),

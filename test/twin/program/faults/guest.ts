@@ -17,7 +17,7 @@ const needsDriver = { role: 'both', needsDriver: true } as const;
 const LIE_MS = 200;
 const lying = new WeakSet<object>();
 
-/** R31, R34, R48, T1 to T3, M1: what the guest and management see of the device, of packets, and what the chardev says of itself. */
+/** R31, R34, R45, R48, T1 to T3, M1: what the guest and management see of the device, of packets, and what the chardev says of itself. */
 export const guestFaults: readonly Fault[] = [
   {
     name: 'link-not-lowered',
@@ -46,6 +46,22 @@ export const guestFaults: readonly Fault[] = [
     ...needsDriver,
     description: 'The device has no address any more after a loss.',
     behaviour: { afterLoss: (twin) => twin.forgetAddress() },
+  },
+  {
+    name: 'mtu-lost',
+    breaks: 'R48',
+    ...needsDriver,
+    description: 'The device has no MTU any more after a loss.',
+    behaviour: { afterLoss: (twin) => twin.forgetMtu() },
+  },
+  {
+    name: 'mtu-not-told',
+    breaks: 'R45',
+    ...needsDriver,
+    description: 'Does not tell the back-end the MTU on a return.',
+    behaviour: {
+      outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'NET_SET_MTU' ? [] : [message]),
+    },
   },
   {
     name: 'queue-not-enabled',
