@@ -1,4 +1,5 @@
 import { describe, it } from 'vitest';
+import type { Hex } from '../../src/timeline/index.js';
 import { PACKED_FRESH_BASE } from '../../src/virtio/index.js';
 import { ACCEPTED, FORWARDED, hex, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
@@ -386,20 +387,45 @@ describe("R25 rings and memory are the guest's", () => {
     expectBreak('R25', wrong('0x7f0000300000'), 'violation', /used at 0x300000, the driver's is at 0x212000/);
     expectBreak('R25', wrong('0x1000'), 'violation', /used at nowhere/);
   });
+  const dimm = { addr: 0x1_0000_0000, size: 64 << 20, id: 'dimm', memdev: '/objects/more' };
+  const asked = {
+    type: 'qmp.reply' as const,
+    id: 1,
+    execute: 'query-memory-devices',
+    latency: 1,
+    value: [{ type: 'dimm', data: dimm }],
+  };
   it('breaks when RAM or descriptors are missing', () => {
     expectBreak('R25', table([{ ...whole, size: '0x3000000' }]), 'violation', /lacks guest RAM at 0x3000000/);
-    const dimm = { addr: 0x1_0000_0000, size: 64 << 20, id: 'dimm', memdev: '/objects/more' };
-    const asked = {
-      type: 'qmp.reply' as const,
-      id: 1,
-      execute: 'query-memory-devices',
-      latency: 1,
-      value: [{ type: 'dimm', data: dimm }],
-    };
     const start = good.find('wire.recv', ({ name }) => name === 'SET_VRING_ADDR').t;
     const plugged = good.plus({ ...asked, t: start - 1 });
     expectBreak('R25', plugged, 'violation', /lacks guest RAM at 0x100000000/);
     expectBreak('R25', table([whole], 0), 'violation', /0 file descriptors for 1 region/);
+  });
+  it('breaks when what is plugged while rings run is not shared, or late', () => {
+    const t = good.find('qmp.command').t - 50;
+    const plugged = good.plus({ ...asked, t });
+    expectHold('R25', plugged);
+    const long = plugged.stretch(t + 1, 3000);
+    expectBreak('R25', long, 'violation', /^session 2: memory plugged at 0x100000000 was not shared in 3\d\d\d ms/);
+    const memory = at(2, 'SET_MEM_TABLE');
+    const more = { guestAddr: '0x100000000', size: '0x4000000', userAddr: '0x7e0000000000', mmapOffset: '0x0' };
+    const sent = { ...memory, body: { regions: [whole, more] }, fds: 2 };
+    expectHold('R25', long.plus({ ...sent, t: t - 1 }));
+    expectHold('R25', long.plus({ ...sent, t: t + 500 }));
+    expectBreak('R25', long.plus({ ...sent, t: t + 1500 }), 'violation', /was not shared in 1500 ms of running rings/);
+    const stopped: Timed[] = [0, 1, 2, 3].map((ring) => ({
+      type: 'ring.stop',
+      t: t + 10,
+      session: 2,
+      ring,
+      base: 128,
+    }));
+    expectHold('R25', long.plus(...stopped));
+    const few = { ...good.find('wire.send', ({ name }) => name === 'GET_QUEUE_NUM'), name: 'GET_MAX_MEM_SLOTS' };
+    const slots = (value: Hex) => long.plus({ ...few, t: memory.t - 1, session: 2, body: { value } });
+    expectHold('R25', slots('0x2'));
+    expectBreak('R25', slots('0x3'), 'violation', /was not shared/);
   });
   it('compares with the driver of the moment, which may report after the set-up', () => {
     const ready = good.find('driver.ready');
