@@ -1,4 +1,5 @@
 import type { Ms, Timeline } from '../timeline/index.js';
+import { contextOf } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
 import { closedLate, servedSessions, serviceStart, sessionViews, unowed } from './sessions.js';
@@ -120,7 +121,9 @@ function contradictions(t: Timeline): IllegalTransition[] {
  * connection of its own making has no name.
  */
 function misnamed(t: Timeline): Break[] {
-  const { role, socketPath, joined } = t.context;
+  const context = contextOf(t);
+  if (!context) return [];
+  const { role, socketPath, joined } = context;
   const name = `unix:${socketPath}`;
   const socket = (text: string) =>
     [name, `${name},server`, `${name},server=on`].includes(text.replace(/^disconnected:/, ''));
