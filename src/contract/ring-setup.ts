@@ -12,12 +12,15 @@ import { type Break, counted, hold, judged, ms, notApplicable } from './judgemen
 import { removals } from './removal.js';
 import type { Requirement } from './requirement.js';
 import { guestRings, spansIn } from './ring-spans.js';
-import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import { protocolAck, ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { lack, tooFewSlots } from './sufficiency.js';
 import { horizon, spent } from './timing.js';
 
 /** From the handshake's end, or DRIVER_OK, to the last ring's start; measured 1-30 ms, at most 700 ms on a busy machine. */
 const RINGS_MS = 2000;
+
+/** What follows a guest's change of its number of queue pairs is sent before the device answers. */
+const PAIRS_MS = 1000;
 
 /** A reset of the driver is recorded at its own time; what QEMU sent before it took note can come this much later. */
 const RESET_RACE_MS = 1000;
@@ -262,25 +265,73 @@ function usedDisabled(t: Timeline, view: SessionView): Break[] {
     });
 }
 
+/** Rings of a connection, which ran when the guest changed its number of pairs, that QEMU did not disable or enable for it in time. */
+function unfollowed(t: Timeline, view: SessionView): Break[] {
+  const { session } = view;
+  return t.all('driver.pairs').flatMap(({ pairs, answered, t: from, seq }) => {
+    const { ready, to } = periodAt(t, seq);
+    if (!answered || !ready || seq < view.open.seq || seq > view.toSeq) return [];
+    // Without protocol features a ring that is started is enabled.
+    if (freeSince(t, seq) === undefined || stuck(view) || !protocolAck(view, seq)) return [];
+    const changed = t.first('driver.pairs', () => true, seq)?.t ?? Infinity;
+    return ringsOf(ready).flatMap(({ index }): Break[] => {
+      const wanted = index < 2 * pairs;
+      const states = t.events.filter(
+        (e) => (e.type === 'ring.start' || e.type === 'ring.enable') && e.session === session && e.ring === index,
+      ) as EventOf<'ring.start' | 'ring.enable'>[];
+      const start = states.findLast((e) => e.type === 'ring.start' && e.seq < seq);
+      const stop = t.of('ring.stop', session).find((e) => e.ring === index && e.seq > (start?.seq ?? Infinity));
+      if (!start || (stop && stop.seq < seq)) return [];
+      if (states.findLast((e) => e.seq < seq)?.enabled === wanted) return [];
+      const done = states.find((e) => e.seq > seq && e.enabled === wanted);
+      const until = Math.min(done?.t ?? Infinity, stop?.t ?? Infinity, changed, view.to, to, horizon(t).t);
+      const wait = unowed(t, from, until);
+      if (wait <= PAIRS_MS) return [];
+      const what = `${wanted ? 'enable' : 'disable'} ring ${index} in ${ms(wait)}`;
+      const seen = `session ${session}: QEMU did not ${what}, and the guest changed to ${counted(pairs, 'queue pair')}`;
+      return [{ kind: 'violation', seen, events: [seq, ...(done ? [done.seq] : [])] }];
+    });
+  });
+}
+
+/** Commands of the guest that were refused while a peer was there: its number of queue pairs, of those that it has set up. */
+function refusedCommands(t: Timeline, view: SessionView): Break[] {
+  if (stuck(view)) return [];
+  return t
+    .all('driver.broken')
+    .filter(({ rule, seq }) => rule === 'command' && seq > view.open.seq && seq < view.toSeq)
+    .map(({ what, seq }) => ({
+      kind: 'violation',
+      seen: `session ${view.session}: the guest's ${what}`,
+      events: [seq],
+    }));
+}
+
 export const R27: Requirement = {
   id: 'R27',
   title: 'Rings in use are enabled',
   sentence:
-    'Every ring of the queue pairs that the guest uses is enabled on every connection, and stays so; no ring of another pair is.',
+    'Every ring of the queue pairs that the guest uses is enabled on every connection, and stays so; no ring of another pair is. So it is, too, when the guest changes their number, which the device does not refuse.',
   level: 'must',
   label: 'spec',
   sources: [
     'spec:Ring states',
     'defect:vring-enable-not-restored',
     'qemu:hw/virtio/vhost-user.c#vhost_user_set_vring_enable',
+    'qemu:hw/net/virtio-net.c#virtio_net_set_queue_pairs',
   ],
-  allowed: `SET_VRING_ENABLE 1 before or after the ring is started, within ${RINGS_MS} ms of it; without protocol features the start itself.`,
+  allowed: `SET_VRING_ENABLE 1 before or after the ring is started, within ${RINGS_MS} ms of it; without protocol features the start itself. On rings that run, within ${PAIRS_MS} ms of the device's answer to the guest; not while the virtual machine or its link is held back by command.`,
   judge(t) {
     const sessions = servedSessions(t);
     const results = sessions.map((view) => disabled(t, view));
     const breaks = [
       ...results.flatMap((result) => result.breaks),
-      ...sessions.flatMap((view) => [...unusedEnabled(t, view), ...usedDisabled(t, view)]),
+      ...sessions.flatMap((view) => [
+        ...unusedEnabled(t, view),
+        ...usedDisabled(t, view),
+        ...unfollowed(t, view),
+        ...refusedCommands(t, view),
+      ]),
     ];
     const enabled = results.reduce((sum, result) => sum + result.enabled, 0);
     const starts = t.all('ring.start').map(({ seq }) => seq);

@@ -598,6 +598,61 @@ describe('R27 rings in use are enabled', () => {
     expectBreak('R27', after, 'violation', /session 1: QEMU enabled ring 2, and the guest uses 1 queue pair/);
   });
 
+  describe('when the guest changes its number of pairs on running rings', () => {
+    const { t: left } = good.find('session.close', ({ session }) => session === 1);
+    const t = left - 20;
+    const change = (at: number, pairs: number): Timed[] => [
+      { t: at, type: 'driver.pairs', pairs },
+      { t: at + 1, type: 'driver.pairs', pairs, answered: true },
+    ];
+    const turn = (at: number, enabled: boolean, ...rings: number[]): Timed[] =>
+      rings.map((ring) => ({ t: at, type: 'ring.enable', session: 1, ring, enabled }));
+    const first = good.only((e) => e.t < left).plus({ t: t + 18, type: 'run.end' });
+    const fewer = first.plus(...change(t, 1));
+    const long = (story: typeof good, by = 2000) => story.stretch(t + 10, by);
+
+    it('holds when what it gives up is disabled, and what it takes up enabled', () => {
+      expectHold('R27', long(fewer.plus(...turn(t + 2, false, 2, 3))));
+      const again = fewer.plus(...turn(t + 2, false, 2, 3), ...change(t + 4, 2), ...turn(t + 6, true, 2, 3));
+      expectHold('R27', long(again));
+    });
+    it('breaks when what it gives up stays enabled, or is disabled late', () => {
+      const seen = /^session 1: QEMU did not disable ring 3 in 20\d\d ms, and the guest changed to 1 queue pair/;
+      expectBreak('R27', long(fewer.plus(...turn(t + 2, false, 2))), 'violation', seen);
+      expectBreak('R27', long(fewer.plus(...turn(t + 2, false, 2), ...turn(t + 11, false, 3))), 'violation', seen);
+    });
+    it('breaks when what it takes up again stays disabled', () => {
+      const again = fewer.plus(...turn(t + 2, false, 2, 3), ...change(t + 4, 2), ...turn(t + 6, true, 2));
+      const seen = /^session 1: QEMU did not enable ring 3 in 20\d\d ms, and the guest changed to 2 queue pairs$/;
+      expectBreak('R27', long(again), 'violation', seen);
+      expectBreak('R27', long(again.plus(...turn(t + 15, true, 3))), 'violation', seen);
+    });
+    it('asks nothing of what took no time, was changed again, stopped, held back, or has no such message', () => {
+      expectHold('R27', fewer);
+      expectHold('R27', long(fewer.plus(...change(t + 4, 2))));
+      const stop: Timed = { t: t - 1, type: 'qmp.command', id: 900, execute: 'stop' };
+      expectHold('R27', long(fewer.plus(stop)));
+      const stops = good.events.filter((e) => e.type === 'ring.stop' && e.session === 1);
+      expectHold('R27', long(fewer.plus(...stops.map((e) => ({ ...e, t: t + 3 })))));
+      expectHold('R27', long(fewer.without('wire.recv', ({ name }) => name === 'SET_PROTOCOL_FEATURES')));
+      expectHold('R27', long(fewer.plus({ t: t + 2000, type: 'pace', lag: 1500, delay: 0 })));
+      const spoilt = { type: 'peer.fault', session: 1, fault: 'value', what: 'no', spoils: 'answer' } as const;
+      expectHold('R27', long(fewer.plus({ ...spoilt, t: t - 2 })));
+      // Asked while nobody is there.
+      const nobody = good.plus(...change(left + 20, 1)).stretch(left + 30, 2000);
+      expectHold(
+        'R27',
+        nobody.only((e) => e.t < left + 2040),
+      );
+    });
+    it('breaks when the device refuses, while a peer is there', () => {
+      const what = 'control command 0400 0100 was answered with 1';
+      const refused = (at: number): Timed => ({ t: at, type: 'driver.broken', rule: 'command', what });
+      expectBreak('R27', good.plus(refused(t)), 'violation', /^session 1: the guest's control command .* with 1$/);
+      expectHold('R27', good.plus(refused(left + 1)));
+    });
+  });
+
   it('excuses a QEMU that waits for an answer of the peer', () => {
     const last = never.timeline().end;
     const enabling = { ...at(2, 'SET_VRING_ENABLE', 1), t: last + 1, flags: 9 };

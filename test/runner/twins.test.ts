@@ -18,6 +18,8 @@ const SERVER_PAIRS = 'queues.restart[role=server,pairs=2,driver=linux,machine=mi
 /** Packed rings on which nothing moved before the loss. */
 const PACKED = 'rings.packed.untouched[role=server,pairs=1,leave=close,eventIdx=true,indirect=true,machine=microvm]';
 const SERVER_SEEN = 'server.absence.beyond-timer[absence=3.1s,driver=linux,leave=close,machine=microvm]';
+/** A guest that changes its number of queue pairs while a peer is there. */
+const CHANGED = 'queues.changed[role=server,machine=microvm]';
 /** A guest that sends while nobody is there. */
 const SENDING = 'kicks.sending[role=server,leave=close,eventIdx=true,machine=microvm]';
 /** A device with an MTU. */
@@ -58,6 +60,9 @@ const ofFault: Record<string, string[]> = {
   'tx-muted': [SERVER, PACKED],
   'used-index-forgotten': [SENDING],
   'mtu-lost': [MTU],
+  'given-up-not-disabled': [CHANGED],
+  'taken-up-not-enabled': [CHANGED],
+  'change-refused': [CHANGED],
   'self-dial-abort': [SERVER_LONG],
   'self-dial-quiet': ['server.absence.decoy[driver=none,machine=microvm]'],
   'crash-on-second-loss': [SERVER_MANY],

@@ -99,6 +99,10 @@ export interface Behaviour {
   heedsCall(connection: number): boolean;
   /** Whether TX rings are handed over with the word that asks the guest not to kick. */
   mutes(connection: number): boolean;
+  /** Whether the guest's command to use another number of queue pairs is carried out. */
+  changesPairs(connection: number): boolean;
+  /** Whether the rings are enabled that the guest takes up by it. */
+  followsMorePairs(connection: number): boolean;
   /** Whether the device goes on where the back-end left a used ring, when it uses buffers of it by itself. */
   takesOverUsed: boolean;
   /** Whether a migration comes to its switch-over. */
@@ -148,6 +152,8 @@ export const wellBehaved: Behaviour = {
   forwardsKick: () => true,
   heedsCall: () => true,
   mutes: () => false,
+  changesPairs: () => true,
+  followsMorePairs: () => true,
   takesOverUsed: true,
   endsMigration: true,
   resendsDirty: true,

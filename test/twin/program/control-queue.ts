@@ -27,8 +27,5 @@ export async function runControlQueue(device: NetDevice, ring: DeviceQueue, queu
 async function carryOut(device: NetDevice, command: Buffer): Promise<boolean> {
   if (command[0] !== CLASS_MQ) return true;
   if (command[1] !== VQ_PAIRS_SET || command.length < 4) return false;
-  const pairs = command.readUInt16LE(2);
-  if (pairs < 1 || pairs > device.dataPairs) return false;
-  await device.setActivePairs(pairs);
-  return true;
+  return device.changePairs(command.readUInt16LE(2));
 }

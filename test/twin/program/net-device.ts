@@ -42,6 +42,8 @@ export interface NetDeviceOptions {
   /** Drives the interrupt line. */
   interruptLine(raised: boolean): void;
   forwardsKick(): boolean;
+  changesPairs(): boolean;
+  followsMorePairs(): boolean;
   takesOverUsed: boolean;
   tamper: Tamper;
 }
@@ -105,6 +107,14 @@ export class NetDevice {
   async setActivePairs(pairs: number): Promise<void> {
     this.activePairs = pairs;
     for (let pair = 0; pair < this.queuePairs; pair++) await this.#o.backend.enablePair(pair, pair < pairs);
+  }
+
+  /** The guest's command to use another number of pairs. @returns whether it is carried out */
+  async changePairs(pairs: number): Promise<boolean> {
+    if (pairs < 1 || pairs > this.dataPairs || !this.#o.changesPairs()) return false;
+    if (pairs > this.activePairs && !this.#o.followsMorePairs()) this.activePairs = pairs;
+    else await this.setActivePairs(pairs);
+    return true;
   }
 
   /** The guest writes the device status. */

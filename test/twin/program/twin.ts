@@ -263,6 +263,8 @@ export class Twin {
       backend: frontEnd,
       interruptLine: (raised) => qtest?.interruptLine(DEVICE_PIN, raised),
       forwardsKick: () => behaviour.forwardsKick(this.connections),
+      changesPairs: () => behaviour.changesPairs(this.connections),
+      followsMorePairs: () => behaviour.followsMorePairs(this.connections),
       takesOverUsed: behaviour.takesOverUsed,
       tamper: (frames, before) => behaviour.tampers(frames, before, this.connections),
     });

@@ -77,6 +77,36 @@ export const guestFaults: readonly Fault[] = [
     },
   },
   {
+    name: 'given-up-not-disabled',
+    breaks: 'R27',
+    ...needsDriver,
+    queuePairs: 4,
+    description: 'Leaves the rings enabled that the guest uses no more on a return.',
+    behaviour: {
+      outgoing: (message, { connection }) => {
+        const { name, payload } = message;
+        const disables = name === 'SET_VRING_ENABLE' && payload.kind === 'vring-state' && payload.num === 0;
+        return isReturn(connection) && disables ? [] : [message];
+      },
+    },
+  },
+  {
+    name: 'taken-up-not-enabled',
+    breaks: 'R27',
+    ...needsDriver,
+    queuePairs: 4,
+    description: 'Does not enable the rings that the guest uses again on a return.',
+    behaviour: { followsMorePairs: (connection) => !isReturn(connection) },
+  },
+  {
+    name: 'change-refused',
+    breaks: 'R27',
+    ...needsDriver,
+    queuePairs: 4,
+    description: 'Refuses to change the number of queue pairs on a return.',
+    behaviour: { changesPairs: (connection) => !isReturn(connection) },
+  },
+  {
     name: 'tx-corrupted',
     breaks: 'T2',
     alsoBreaks: ['T1'],
