@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { MigrationStream, savedRings } from '../../src/migration/index.js';
 import { countFds, countThreads, mainThreadTimes, memoryOf } from '../../src/os/index.js';
+import { mqPairsSet } from '../../src/virtio/index.js';
 import { bit, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from '../../src/wire/index.js';
 import { twinFaults } from './index.js';
 import { TinyBackEnd } from './support/back-end.js';
@@ -57,6 +58,16 @@ async function migrate({ twin }: Stage, destination: 'takes' | 'breaks off' = 't
   server.unref();
   const status = async () => (await twin.qmp<{ status: string }>('query-migrate')).status;
   return { pages, stream, status, until: (word: string) => expect.poll(status, { timeout: 5000 }).toBe(word) };
+}
+
+/** Has the device use so many pairs. @returns its answer, and what it sent for each ring because of it */
+async function changePairs({ guest, peer, twin }: GuestStage, pairs: number) {
+  const before = numbers({ peer, twin }, 'SET_VRING_ENABLE').length;
+  const { header, data } = mqPairsSet(pairs);
+  const answer = await guest.control(Buffer.concat([header, data]));
+  // What is not sent is looked for where the peer has read all that was.
+  await delay(QUIET_MS);
+  return { answer, enabled: numbers({ peer, twin }, 'SET_VRING_ENABLE').slice(before) };
 }
 
 /** Lets packets through, restarts the back-end and lets it settle. */
@@ -375,6 +386,41 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     await leave(stage);
     expect(await stage.guest.read(0x100)).toBe(0);
   },
+  'mtu-lost': async (stage) => {
+    const mtu = async () => (await stage.guest.read(0x108)) >>> 16;
+    expect(await mtu()).toBe(9000);
+    await leave(stage);
+    expect(await mtu()).toBe(0);
+  },
+  'mtu-not-told': async (stage) => {
+    expect(stage.peer.names).toContain('NET_SET_MTU');
+    await restart(stage);
+    expect(stage.peer.names).toContain('SET_VRING_KICK');
+    expect(stage.peer.names).not.toContain('NET_SET_MTU');
+  },
+  'used-index-forgotten': async (stage) => {
+    await traffic(stage);
+    expect(await stage.guest.usedIdx(1)).toBe(frames.length);
+    await leave(stage);
+    await stage.guest.transmit(1, frames.slice(0, 2));
+    expect(await stage.guest.usedIdx(1)).toBe(2);
+  },
+  'given-up-not-disabled': async (stage) => {
+    expect(await changePairs(stage, 4)).toEqual({ answer: 0, enabled: [1, 1, 1, 1, 1, 1, 1, 1] });
+    await restart(stage);
+    expect(await changePairs(stage, 1)).toEqual({ answer: 0, enabled: [1, 1] });
+  },
+  'taken-up-not-enabled': async (stage) => {
+    expect(await changePairs(stage, 4)).toEqual({ answer: 0, enabled: [1, 1, 1, 1, 1, 1, 1, 1] });
+    await restart(stage);
+    expect(await changePairs(stage, 1)).toEqual({ answer: 0, enabled: [1, 1, 0, 0, 0, 0, 0, 0] });
+    expect(await changePairs(stage, 4)).toEqual({ answer: 0, enabled: [] });
+  },
+  'change-refused': async (stage) => {
+    expect(await changePairs(stage, 4)).toMatchObject({ answer: 0 });
+    await restart(stage);
+    expect(await changePairs(stage, 1)).toEqual({ answer: 1, enabled: [] });
+  },
   'status-unnegotiated': async (stage) => {
     await restart(stage);
     const { names } = stage.peer;
@@ -569,7 +615,8 @@ const options = (name: string): TwinOptions => {
   const fault = twinFaults.find((candidate) => candidate.name === name)!;
   const role = fault.role === 'client' ? 'client' : 'server';
   const reconnect = name === 'dial-without-reconnect' ? 0 : 1;
-  return { role, fault: name, queuePairs: fault.queuePairs ?? 1, reconnect };
+  const mtu = name.startsWith('mtu-') ? { mtu: 9000 } : {};
+  return { role, fault: name, queuePairs: fault.queuePairs ?? 1, reconnect, ...mtu };
 };
 
 it.each(Object.keys(withoutDriver))('%s', async (name) => {

@@ -18,8 +18,8 @@ import {
 } from '../../../src/wire/index.js';
 import { MappedMemory } from './mapped-memory.js';
 
-/** Rings with indirect descriptors, mergeable buffers, status, multiqueue, protocol features, version 1. */
-const FEATURES = [15, 16, 17, 21, 22, 28, 30, 32].reduce((sum, n) => sum | bit(n), 0n);
+/** An MTU, rings with indirect descriptors, mergeable buffers, status, multiqueue, protocol features, version 1. */
+const FEATURES = [3, 15, 16, 17, 21, 22, 28, 30, 32].reduce((sum, n) => sum | bit(n), 0n);
 /** MQ, LOG_SHMFD, RARP, REPLY_ACK, MTU, BACKEND_REQ, STATUS. */
 const PROTOCOL_FEATURES = 0x1003fn;
 
