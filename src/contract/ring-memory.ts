@@ -6,6 +6,7 @@ import { type Break, counted, hold, judged, ms, notApplicable } from './judgemen
 import type { Requirement } from './requirement.js';
 import { spansIn } from './ring-spans.js';
 import { ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
+import { memorySlots } from './sufficiency.js';
 import { horizon } from './timing.js';
 
 /** RAM that every machine has at its place: below the VGA hole, and from 1 MiB up to the lowest PCI hole (q35's, 2 GiB). */
@@ -15,9 +16,6 @@ const HIGH_RAM_LIMIT = 0x80000000n;
 
 /** Plugged memory is shared before the device that brings it is said to be there. */
 const PLUG_MS = 1000;
-
-/** Memory slots of a back-end that tells no number (VHOST_MEMORY_BASELINE_NREGIONS). */
-const BASELINE_SLOTS = 8n;
 
 type Message = EventOf<'wire.recv'>;
 
@@ -145,8 +143,6 @@ function faults(t: Timeline, view: SessionView): { addresses: number; breaks: Br
 /** Plugged memory that QEMU tells management of, and not the back-end whose rings run. */
 function unshared(t: Timeline, view: SessionView): Break[] {
   if (stuck(view)) return [];
-  const limit = view.replies.find(({ name }) => name === 'GET_MAX_MEM_SLOTS');
-  const slots = (limit && bigIn(limit.body, 'value')) ?? BASELINE_SLOTS;
   return t.all('qmp.reply').flatMap((reply): Break[] => {
     const devices = told(reply) ? plugged(reply) : [];
     const running = spansIn(t, view.session).filter(({ fromSeq, toSeq }) => fromSeq < reply.seq && toSeq > reply.seq);
@@ -157,7 +153,7 @@ function unshared(t: Timeline, view: SessionView): Break[] {
     let table: readonly Region[] = [];
     for (const message of changes.filter(({ seq }) => seq < reply.seq)) table = applied(table, message);
     const at = missing(table);
-    if (at === undefined || BigInt(table.length + devices.length) > slots) return [];
+    if (at === undefined || BigInt(table.length + devices.length) > memorySlots(view)) return [];
     const shared = changes.find((message) => {
       if (message.seq < reply.seq) return false;
       table = applied(table, message);

@@ -11,7 +11,7 @@ import {
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import { removals } from './removal.js';
 import type { Requirement } from './requirement.js';
-import { guestRings, spansIn } from './ring-spans.js';
+import { guestRings, spansIn, startedAt } from './ring-spans.js';
 import { protocolAck, ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { lack, tooFewSlots } from './sufficiency.js';
 import { horizon, spent } from './timing.js';
@@ -139,8 +139,7 @@ function forsaken(t: Timeline, view: SessionView): Break[] {
       const within = ({ ring, seq }: { ring: number; seq: number }) =>
         ring === index && seq > ready.seq && seq < endSeq;
       const stop = t.of('ring.stop', view.session).findLast(within);
-      const start = t.of('ring.start', view.session).findLast(within);
-      if (!stop || (start && start.seq > stop.seq)) return [];
+      if (!stop || startedAt(t, view, endSeq).includes(index)) return [];
       if (index >= 2 * pairsBetween(t, ready, stop.seq, endSeq).least) return [];
       const wait = unowed(t, Math.max(stop.t, free), until);
       if (wait <= RINGS_MS) return [];
@@ -268,22 +267,20 @@ function usedDisabled(t: Timeline, view: SessionView): Break[] {
 /** Rings of a connection, which ran when the guest changed its number of pairs, that QEMU did not disable or enable for it in time. */
 function unfollowed(t: Timeline, view: SessionView): Break[] {
   const { session } = view;
+  const states = [...t.of('ring.start', session), ...t.of('ring.enable', session)].sort((a, b) => a.seq - b.seq);
   return t.all('driver.pairs').flatMap(({ pairs, answered, t: from, seq }) => {
     const { ready, to } = periodAt(t, seq);
     if (!answered || !ready || seq < view.open.seq || seq > view.toSeq) return [];
     // Without protocol features a ring that is started is enabled.
     if (freeSince(t, seq) === undefined || stuck(view) || !protocolAck(view, seq)) return [];
     const changed = t.first('driver.pairs', () => true, seq)?.t ?? Infinity;
+    const started = startedAt(t, view, seq);
     return ringsOf(ready).flatMap(({ index }): Break[] => {
       const wanted = index < 2 * pairs;
-      const states = t.events.filter(
-        (e) => (e.type === 'ring.start' || e.type === 'ring.enable') && e.session === session && e.ring === index,
-      ) as EventOf<'ring.start' | 'ring.enable'>[];
-      const start = states.findLast((e) => e.type === 'ring.start' && e.seq < seq);
-      const stop = t.of('ring.stop', session).find((e) => e.ring === index && e.seq > (start?.seq ?? Infinity));
-      if (!start || (stop && stop.seq < seq)) return [];
-      if (states.findLast((e) => e.seq < seq)?.enabled === wanted) return [];
-      const done = states.find((e) => e.seq > seq && e.enabled === wanted);
+      const own = states.filter(({ ring }) => ring === index);
+      if (!started.includes(index) || own.findLast((e) => e.seq < seq)?.enabled === wanted) return [];
+      const stop = t.of('ring.stop', session).find((e) => e.ring === index && e.seq > seq);
+      const done = own.find((e) => e.seq > seq && e.enabled === wanted);
       const until = Math.min(done?.t ?? Infinity, stop?.t ?? Infinity, changed, view.to, to, horizon(t).t);
       const wait = unowed(t, from, until);
       if (wait <= PAIRS_MS) return [];

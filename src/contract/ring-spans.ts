@@ -87,6 +87,17 @@ export function spansIn(t: Timeline, session: number): readonly RingSpan[] {
   return bySession(t).get(session) ?? NONE;
 }
 
+/** The rings of a session that were started and not stopped at event number `seq`. */
+export function startedAt(t: Timeline, view: SessionView, seq: number): number[] {
+  const rings = new Set<number>();
+  for (const type of ['ring.start', 'ring.stop'] as const)
+    for (const { ring } of t.of(type, view.session)) rings.add(ring);
+  return [...rings].filter((ring) => {
+    const here = (e: { session: number; ring: number }) => e.session === view.session && e.ring === ring;
+    return (t.last('ring.start', here, seq)?.seq ?? -1) > (t.last('ring.stop', here, seq)?.seq ?? -1);
+  });
+}
+
 /** The data rings of the queue pairs that the guest uses at event number `seq`. */
 function ringsInUse(t: Timeline, ready: EventOf<'driver.ready'>, seq: number): EventOf<'driver.ready'>['rings'] {
   const { least } = pairsBetween(t, ready, seq, seq);

@@ -3,6 +3,7 @@ import { bit, VHOST_USER_PROTOCOL_F_STATUS } from '../wire/index.js';
 import { bigIn, bodyIn } from './body.js';
 import { type Break, counted, hold, judged, ms, notApplicable } from './judgement.js';
 import type { Requirement } from './requirement.js';
+import { startedAt } from './ring-spans.js';
 import { ackedProtocol, ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon } from './timing.js';
 
@@ -37,17 +38,6 @@ function stops(t: Timeline): Stop[] {
       .filter((command) => stopping(command) && !refused.has(command.id))
       .map(({ t: at, seq, execute }) => ({ t: at, seq, what: execute, last: execute === 'quit' })),
   ].sort((a, b) => a.seq - b.seq);
-}
-
-/** The rings of a session that were started and not stopped at event number `seq`. */
-function startedAt(t: Timeline, view: SessionView, seq: number): number[] {
-  const rings = new Set<number>();
-  for (const type of ['ring.start', 'ring.stop'] as const)
-    for (const { session, ring } of t.all(type)) if (session === view.session) rings.add(ring);
-  return [...rings].filter((ring) => {
-    const here = (e: { session: number; ring: number }) => e.session === view.session && e.ring === ring;
-    return (t.last('ring.start', here, seq)?.seq ?? -1) > (t.last('ring.stop', here, seq)?.seq ?? -1);
-  });
 }
 
 /** When QEMU had ended in order, and its end was what ended the session: all that it had sent was read by then. */

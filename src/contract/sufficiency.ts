@@ -147,9 +147,12 @@ function acceptedBefore(t: Timeline, view: SessionView, features: bigint): boole
   );
 }
 
+/** Slots for guest memory that QEMU counts with in a session. */
+export const memorySlots = (view: SessionView): bigint => slots(view)?.value ?? BASELINE_SLOTS;
+
 const allSlots = perTimeline(
   (t: Timeline): ReadonlyMap<SessionView, bigint> =>
-    new Map(servedSessions(t).map((view) => [view, slots(view)?.value ?? BASELINE_SLOTS])),
+    new Map(servedSessions(t).map((view) => [view, memorySlots(view)])),
 );
 
 /** "This limit should never decrease" (vhost_user_backend_init). */

@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 import type { Hex } from '../../src/timeline/index.js';
 import { PACKED_FRESH_BASE } from '../../src/virtio/index.js';
+import { bit, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS } from '../../src/wire/index.js';
 import { ACCEPTED, FORWARDED, hex, server } from './exchange.js';
 import { expectBreak, expectHold, expectNotApplicable } from './judging.js';
 import { packed, at as place } from './packed-story.js';
@@ -423,7 +424,11 @@ describe("R25 rings and memory are the guest's", () => {
     }));
     expectHold('R25', long.plus(...stopped));
     const few = { ...good.find('wire.send', ({ name }) => name === 'GET_QUEUE_NUM'), name: 'GET_MAX_MEM_SLOTS' };
-    const slots = (value: Hex) => long.plus({ ...few, t: memory.t - 1, session: 2, body: { value } });
+    const offer = (e: { name: string; session: number }) => e.name === 'GET_PROTOCOL_FEATURES' && e.session === 2;
+    const slots = (value: Hex) =>
+      long
+        .with('wire.send', offer, { body: { value: hex(bit(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) } })
+        .plus({ ...few, t: memory.t - 1, session: 2, body: { value } });
     expectHold('R25', slots('0x2'));
     expectBreak('R25', slots('0x3'), 'violation', /was not shared/);
   });

@@ -1,4 +1,4 @@
-import type { Behaviour } from '../behaviour.js';
+import type { Behaviour, Moment, Outgoing } from '../behaviour.js';
 
 /** A mistake that a front-end could make, and who must notice. */
 export interface TwinFault {
@@ -24,3 +24,12 @@ export interface Fault extends TwinFault {
 
 /** Faults on the wire show on returns only: a start-up without a loss looks well. */
 export const isReturn = (connection: number): boolean => connection > 1;
+
+/** Sends something else on a return in place of the messages of one name. */
+export const onReturn = (
+  name: Outgoing['name'],
+  instead: (message: Outgoing, moment: Moment) => Outgoing[],
+): Fault['behaviour'] => ({
+  outgoing: (message, moment) =>
+    isReturn(moment.connection) && message.name === name ? instead(message, moment) : [message],
+});

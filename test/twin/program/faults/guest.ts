@@ -1,4 +1,4 @@
-import { type Fault, isReturn } from './fault.js';
+import { type Fault, isReturn, onReturn } from './fault.js';
 
 /** Every so many packets one is meddled with. */
 const EVERY = 8;
@@ -59,22 +59,17 @@ export const guestFaults: readonly Fault[] = [
     breaks: 'R45',
     ...needsDriver,
     description: 'Does not tell the back-end the MTU on a return.',
-    behaviour: {
-      outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'NET_SET_MTU' ? [] : [message]),
-    },
+    behaviour: onReturn('NET_SET_MTU', () => []),
   },
   {
     name: 'queue-not-enabled',
     breaks: 'R27',
     ...needsDriver,
     description: 'Forgets to enable the TX rings on a return.',
-    behaviour: {
-      outgoing: (message, { connection }) => {
-        const { name, payload } = message;
-        const isTx = payload.kind === 'vring-state' && payload.index % 2 === 1;
-        return isReturn(connection) && name === 'SET_VRING_ENABLE' && isTx ? [] : [message];
-      },
-    },
+    behaviour: onReturn('SET_VRING_ENABLE', (message) => {
+      const { payload } = message;
+      return payload.kind === 'vring-state' && payload.index % 2 === 1 ? [] : [message];
+    }),
   },
   {
     name: 'given-up-not-disabled',
@@ -82,13 +77,10 @@ export const guestFaults: readonly Fault[] = [
     ...needsDriver,
     queuePairs: 4,
     description: 'Leaves the rings enabled that the guest uses no more on a return.',
-    behaviour: {
-      outgoing: (message, { connection }) => {
-        const { name, payload } = message;
-        const disables = name === 'SET_VRING_ENABLE' && payload.kind === 'vring-state' && payload.num === 0;
-        return isReturn(connection) && disables ? [] : [message];
-      },
-    },
+    behaviour: onReturn('SET_VRING_ENABLE', (message) => {
+      const { payload } = message;
+      return payload.kind === 'vring-state' && payload.num === 0 ? [] : [message];
+    }),
   },
   {
     name: 'taken-up-not-enabled',

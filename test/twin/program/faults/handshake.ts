@@ -6,7 +6,7 @@ import {
   VHOST_USER_PROTOCOL_F_STATUS,
 } from '../../../../src/wire/index.js';
 import type { InitStep } from '../behaviour.js';
-import { type Fault, isReturn } from './fault.js';
+import { type Fault, isReturn, onReturn } from './fault.js';
 
 const WRONG_ORDER: InitStep[] = [
   'features',
@@ -25,13 +25,13 @@ const UNOFFERED = VHOST_USER_PROTOCOL_F_SHARED_OBJECT;
 const STATUS_ONCE = 2;
 
 /** Acks other protocol features on a return than a good front-end does. */
-const ackingOnReturn = (change: (bits: bigint) => bigint): Fault['behaviour'] => ({
-  outgoing: (message, { connection }) => {
-    const { name, payload } = message;
-    if (!isReturn(connection) || name !== 'SET_PROTOCOL_FEATURES' || payload.kind !== 'u64') return [message];
-    return [{ ...message, payload: { kind: 'u64', value: change(payload.value) } }];
-  },
-});
+const ackingOnReturn = (change: (bits: bigint) => bigint): Fault['behaviour'] =>
+  onReturn('SET_PROTOCOL_FEATURES', (message) => {
+    const { payload } = message;
+    return payload.kind === 'u64'
+      ? [{ ...message, payload: { kind: 'u64', value: change(payload.value) } }]
+      : [message];
+  });
 
 /** R18, R19, R21, R22, R28, R30, R46, R47, R49: the messages that are not about rings. */
 export const handshakeFaults: readonly Fault[] = [
@@ -84,12 +84,7 @@ export const handshakeFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: true,
     description: 'Does not want its memory table acknowledged by who returns, and sets up rings at once.',
-    behaviour: {
-      outgoing: (message, { connection }) =>
-        isReturn(connection) && message.name === 'SET_MEM_TABLE'
-          ? [{ ...message, needReply: false, waits: false }]
-          : [message],
-    },
+    behaviour: onReturn('SET_MEM_TABLE', (message) => [{ ...message, needReply: false, waits: false }]),
   },
   {
     name: 'status-untold',
@@ -97,9 +92,7 @@ export const handshakeFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: true,
     description: 'Does not tell who returns that the driver is ready.',
-    behaviour: {
-      outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'SET_STATUS' ? [] : [message]),
-    },
+    behaviour: onReturn('SET_STATUS', () => []),
   },
   {
     name: 'status-told-once',
@@ -117,12 +110,7 @@ export const handshakeFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: true,
     description: 'Announces the guest without its address after a return.',
-    behaviour: {
-      outgoing: (message, { connection }) =>
-        isReturn(connection) && message.name === 'SEND_RARP'
-          ? [{ ...message, payload: { kind: 'u64', value: 0n } }]
-          : [message],
-    },
+    behaviour: onReturn('SEND_RARP', (message) => [{ ...message, payload: { kind: 'u64', value: 0n } }]),
   },
   {
     name: 'status-unnegotiated',
@@ -146,10 +134,7 @@ export const handshakeFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: false,
     description: 'Sends SET_OWNER twice on a return.',
-    behaviour: {
-      outgoing: (message, { connection }) =>
-        isReturn(connection) && message.name === 'SET_OWNER' ? [message, message] : [message],
-    },
+    behaviour: onReturn('SET_OWNER', (message) => [message, message]),
   },
   {
     name: 'owner-never',
@@ -158,9 +143,7 @@ export const handshakeFaults: readonly Fault[] = [
     role: 'both',
     needsDriver: false,
     description: 'Sends no SET_OWNER on a return.',
-    behaviour: {
-      outgoing: (message, { connection }) => (isReturn(connection) && message.name === 'SET_OWNER' ? [] : [message]),
-    },
+    behaviour: onReturn('SET_OWNER', () => []),
   },
   {
     name: 'enables-without-driver',

@@ -1,6 +1,6 @@
 import { bit, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from '../../../../src/wire/index.js';
 import type { Moment, Outgoing } from '../behaviour.js';
-import { type Fault, isReturn } from './fault.js';
+import { type Fault, isReturn, onReturn } from './fault.js';
 
 /** Where the rings of an earlier boot could have been. */
 const STALE_BY = 0x1_0000n;
@@ -10,11 +10,8 @@ const MISSING_MEMORY = 0x10_0000n;
 type Change = (message: Outgoing, moment: Moment) => Outgoing;
 
 /** Changes the messages of one name on a return. */
-const changing = (name: Outgoing['name'], change: Change): Fault['behaviour'] => ({
-  outgoing: (message, moment) => [
-    isReturn(moment.connection) && message.name === name ? change(message, moment) : message,
-  ],
-});
+const changing = (name: Outgoing['name'], change: Change): Fault['behaviour'] =>
+  onReturn(name, (message, moment) => [change(message, moment)]);
 
 /** Replaces fields of a payload. */
 const withPayload = (message: Outgoing, fields: object): Outgoing => ({
