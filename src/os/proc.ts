@@ -58,17 +58,15 @@ export function processCmdline(pid: number): string[] | undefined {
     .slice(0, -1);
 }
 
-/** A socket of /proc/net/unix. `connecting` is a connection in a backlog, not accepted yet: it has inode 0. */
+/** A socket of /proc/net/unix that is bound. `connecting` is a connection in a backlog, not accepted yet: it has inode 0. */
 export interface UnixSocket {
   inode: number;
   state: 'listening' | 'unconnected' | 'connecting' | 'connected' | 'disconnecting';
-  /** Where it is bound: absolute as given to bind(2), `@` first for an abstract name. A dialled socket has none. */
-  path?: string;
 }
 
-/** All AF_UNIX sockets of this network namespace. */
-export function unixSockets(): UnixSocket[] {
-  return parseUnixSockets(readFileSync('/proc/net/unix', 'utf8'));
+/** The AF_UNIX sockets of this network namespace that are bound to `path`: absolute as given to bind(2), `@` first for an abstract name. */
+export function unixSockets(path: string): UnixSocket[] {
+  return parseUnixSockets(readFileSync('/proc/net/unix', 'utf8'), path);
 }
 
 // Num: RefCount Protocol Flags Type St Inode Path (proc_pid_net(5)); the path may hold blanks.
@@ -78,19 +76,21 @@ const ACCEPTCON = 0x10000;
 /** enum socket_state (include/uapi/linux/net.h) from 1 on; what else there is has no socket. */
 const STATES = ['unconnected', 'connecting', 'connected', 'disconnecting'] as const;
 
-/** Parses the text of /proc/net/unix; lines of another shape, such as the heading, are passed over. */
-export function parseUnixSockets(text: string): UnixSocket[] {
+/** Those of the sockets of /proc/net/unix's text that are bound to `path`. A host has thousands of others: only their ends are looked at. */
+export function parseUnixSockets(text: string, path: string): UnixSocket[] {
   const sockets: UnixSocket[] = [];
-  for (const line of text.split('\n')) {
-    const [, flags, state, inode, path] = UNIX_LINE.exec(line) ?? [];
-    if (flags === undefined || state === undefined) continue;
+  const end = ` ${path}\n`;
+  for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + end.length)) {
+    const line = text.slice(text.lastIndexOf('\n', at) + 1, at + end.length - 1);
+    const [, flags, state, inode, bound] = UNIX_LINE.exec(line) ?? [];
+    // Another path may end in a blank and this one.
+    if (flags === undefined || state === undefined || bound !== path) continue;
     sockets.push({
       inode: Number(inode),
       state:
         Number.parseInt(flags, 16) & ACCEPTCON
           ? 'listening'
           : (STATES[Number.parseInt(state, 16) - 1] ?? 'unconnected'),
-      ...(path !== undefined && { path }),
     });
   }
   return sockets;

@@ -58,8 +58,8 @@ export class SocketWatch {
 
   /** Inodes of the sockets that accept(2) made of the listener: they carry its path. */
   #accepted(): number[] {
-    const inodes = unixSockets()
-      .filter(({ path, state, inode }) => path === this.path && state === 'connected' && inode !== 0)
+    const inodes = unixSockets(this.path)
+      .filter(({ state, inode }) => state === 'connected' && inode !== 0)
       .map(({ inode }) => inode);
     for (const inode of this.#strange.keys()) if (!inodes.includes(inode)) this.#strange.delete(inode);
     return inodes;

@@ -69,26 +69,31 @@ test('finds listening, accepted and waiting sockets', async () => {
   const path = join(directory(), 'with blank');
   const server = await Server.listen(path);
   const [near, far] = await Promise.all([FdSocket.dial(path), server.accept()]);
-  const here = unixSockets().filter((socket) => socket.path === path);
+  const here = unixSockets(path);
   expect(here.map(({ state }) => state).sort()).toEqual(['connected', 'listening']);
   expect(here.map(({ inode }) => inode)).toContain(statSync(`/proc/self/fd/${far.fd}`).ino);
   near.close();
   far.close();
 });
 
-test('parses every kind of line of /proc/net/unix', () => {
+test('finds in /proc/net/unix what is bound to a path, and nothing of a path that only ends like it', () => {
   const text = `Num       RefCount Protocol Flags    Type St Inode Path
 ffff9a0d4a3e1000: 00000002 00000000 00010000 0001 01 21853 /run/a b.sock
 0000000000000000: 00000003 00000000 00000000 0001 03 21854
 0000000000000000: 00000002 00000000 00000000 0001 02     0 /run/a b.sock
 0000000000000000: 00000002 00000000 00000000 0002 01   311 @abstract
-0000000000000000: 00000002 00000000 00000000 0001 04 21900
+0000000000000000: 00000003 00000000 00000000 0001 03 21855 b.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 21856 /run/a b.sock
+0000000000000000: 00000002 00000000 00000000 0001 04 21900 /run/a b.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 21857 /run/a b.sock.2
 `;
-  expect(parseUnixSockets(text)).toEqual([
-    { inode: 21853, state: 'listening', path: '/run/a b.sock' },
-    { inode: 21854, state: 'connected' },
-    { inode: 0, state: 'connecting', path: '/run/a b.sock' },
-    { inode: 311, state: 'unconnected', path: '@abstract' },
+  expect(parseUnixSockets(text, '/run/a b.sock')).toEqual([
+    { inode: 21853, state: 'listening' },
+    { inode: 0, state: 'connecting' },
+    { inode: 21856, state: 'connected' },
     { inode: 21900, state: 'disconnecting' },
   ]);
+  expect(parseUnixSockets(text, 'b.sock')).toEqual([{ inode: 21855, state: 'connected' }]);
+  expect(parseUnixSockets(text, '@abstract')).toEqual([{ inode: 311, state: 'unconnected' }]);
+  expect(parseUnixSockets(text, '/run/none')).toEqual([]);
 });
