@@ -1,8 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BusyDriver, type BusyDriverOptions } from '../../src/runner/busy-driver.js';
 import { Recorder } from '../../src/timeline/index.js';
 
 const turn = () => new Promise(setImmediate);
+
+// The driver's pause ends when a test says so: on a slow machine a real one is over before what shall cut it short.
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 /** A driver whose kicks are answered when the test says so. */
 class SlowDriver {
@@ -39,6 +47,14 @@ function busy(options: Partial<BusyDriverOptions> = {}) {
   return { made, driver, state, recorder };
 }
 
+/** Has both hands' pause end: resolves when so many kicks are under way. */
+async function beat(driver: SlowDriver, count: number): Promise<void> {
+  expect(driver.kicks).toEqual([]);
+  expect(vi.getTimerCount()).toBe(2);
+  vi.runOnlyPendingTimers();
+  await underWay(driver, count);
+}
+
 /** Resolves when so many kicks are under way. */
 async function underWay(driver: SlowDriver, count: number): Promise<void> {
   while (driver.kicks.length < count) await turn();
@@ -51,7 +67,7 @@ describe('a driver that is kept at it', () => {
     for (let i = 0; i < 20; i++) await turn();
     expect(driver.kicks).toHaveLength(4);
     await driver.answer();
-    await underWay(driver, 4);
+    await beat(driver, 4);
     let rested = false;
     const rest = made.rest().then(() => {
       rested = true;
@@ -71,7 +87,7 @@ describe('a driver that is kept at it', () => {
     expect(driver.done).toEqual(['0: 0+1', '0: 1+1']);
     driver.rooms = 0;
     await driver.answer();
-    await underWay(driver, 2);
+    await beat(driver, 2);
     expect(driver.done).toHaveLength(2);
     const rest = made.rest();
     await driver.answer();
@@ -91,7 +107,7 @@ describe('a driver that is kept at it', () => {
     expect(driver.kicks).toHaveLength(4);
     state.running = true;
     await driver.answer();
-    await underWay(driver, 4);
+    await beat(driver, 4);
     expect(driver.kicks.map(({ times }) => times)).toEqual([1, 1, 1, 1]);
     const rest = made.rest();
     await driver.answer();
