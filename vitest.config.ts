@@ -9,5 +9,7 @@ export default defineConfig({
     maxConcurrency: 8,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What is polled for is another process's doing, which may have to wait for a CPU.
+    expect: { poll: { timeout: 30_000 } },
   },
 });
