@@ -91,8 +91,8 @@ export interface DrillOptions {
   command: string;
   /** A variant of the catalogue by its id. @throws DrillError */
   variant(id: string): Variant;
-  /** Judges a stored timeline, out of the way of what the drill is at; judgeFile() in place. */
-  judge(file: string): Promise<LiveVerdict[]>;
+  /** Judges so many bytes of a stored timeline, out of the way of what the drill is at; judgeFile() in place. */
+  judge(file: string, bytes: number): Promise<LiveVerdict[]>;
 }
 
 /** Told of every event, after it was recorded. */
@@ -131,8 +131,8 @@ export class Drill {
   #qemu: QemuProcess | undefined;
   #workspace: Workspace | undefined;
   #how = NO_MONITOR;
-  /** Ports whose QEMU was found. */
-  readonly #describing = new Set<Port>();
+  /** Ports whose QEMU was found: resolve when it is known what that is. */
+  readonly #describing = new Map<Port, Promise<void>>();
   #version: string | undefined;
   #binary: string | undefined;
   #troubles = 0;
@@ -506,6 +506,8 @@ export class Drill {
     this.#abort.abort(new DrillError('ERR_OVER', 'the drill is over'));
     clearTimeout(this.#judging);
     await this.#judged;
+    // Who QEMU is stands in the first line of a record.
+    await Promise.all(this.#describing.values());
     const qemu = this.#qemu;
     if (qemu && !this.#observer.gone) {
       // A QEMU that waits for its peer hears no quit.
@@ -560,8 +562,7 @@ export class Drill {
             `${port.socket} has role ${about.role} on the command line of process ${found.pid}, not ${port.role}`,
           ),
         );
-      this.#describing.add(port);
-      void this.#describe(port, found.pid, found.argv, about);
+      this.#describing.set(port, this.#describe(port, found.pid, found.argv, about));
     }
   }
 
@@ -665,7 +666,7 @@ export class Drill {
         if (!port.identified) continue;
         port.writer.flush();
         if (port.writer.failure) continue;
-        const list = await this.#o.judge(port.writer.file);
+        const list = await this.#o.judge(port.writer.file, port.writer.size);
         this.#verdicts.set(port.name, { list, at: port.recorder.now() });
       }
     })().catch((error: Error) => {
@@ -728,7 +729,7 @@ export class Drill {
 
   /** What is stored of a port. That something is missing could not be stored, and is judged all the same. @throws DrillError ERR_RECORD */
   async #stored({ name, writer }: Port): Promise<Timeline> {
-    const timeline = await readTimeline(writer.file).catch((error: Error) => {
+    const timeline = await readTimeline(writer.file, writer.size).catch((error: Error) => {
       throw new DrillError('ERR_RECORD', `there is no record of ${name}: ${error.message}`);
     });
     if (!writer.failure) return timeline;
@@ -740,9 +741,9 @@ export class Drill {
   }
 }
 
-/** Judges a stored timeline in place. @throws TimelineError */
-export async function judgeFile(file: string): Promise<LiveVerdict[]> {
-  const results = judgeAll(await readTimeline(file));
+/** Judges so many bytes of a stored timeline in place. @throws TimelineError */
+export async function judgeFile(file: string, bytes: number): Promise<LiveVerdict[]> {
+  const results = judgeAll(await readTimeline(file, bytes));
   return registry.map(({ id, title, level }, i): LiveVerdict => {
     const { judgement } = results[i]!;
     return {

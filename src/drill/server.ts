@@ -257,9 +257,9 @@ export class ControlServer {
 
   async #export(path: string, query: URLSearchParams, res: ServerResponse): Promise<void> {
     const { drill } = this.#o;
-    const send = (file: string, type: string, name: string) =>
+    const send = (file: string, type: string, name: string, bytes = Infinity) =>
       pipeline(
-        createReadStream(file),
+        createReadStream(file, { end: bytes - 1 }),
         res.writeHead(200, {
           ...HEADERS,
           'Content-Type': type,
@@ -271,7 +271,10 @@ export class ControlServer {
     if (path !== '/export/timeline' || !port)
       throw new DrillError('ERR_PORT', 'there are /export/report and /export/timeline?port=p0');
     port.writer.flush();
-    return send(port.writer.file, 'application/x-ndjson', `drill-${port.name}.jsonl`);
+    const { file, size } = port.writer;
+    if (size === 0)
+      throw new DrillError('ERR_STEP', `nothing is recorded of ${port.name} so far`, 'start the virtual machine');
+    return send(file, 'application/x-ndjson', `drill-${port.name}.jsonl`, size);
   }
 
   // --- the protocol ---------------------------------------------------------------------------------------------------------

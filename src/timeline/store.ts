@@ -32,7 +32,6 @@ export class TimelineWriter {
   readonly #failed: (error: NodeJS.ErrnoException) => void;
   #fd: number | undefined;
   #lines = '';
-  /** Bytes of the file, of whole lines. */
   #size = 0;
   #failure: NodeJS.ErrnoException | undefined;
 
@@ -48,6 +47,11 @@ export class TimelineWriter {
   /** Why not everything is in the file. */
   get failure(): NodeJS.ErrnoException | undefined {
     return this.#failure;
+  }
+
+  /** Bytes of the file that are whole lines. While it is written to, a reader may see a part of the next ones, page by page. */
+  get size(): number {
+    return this.#size;
   }
 
   append(event: Event): void {
@@ -98,9 +102,12 @@ export class TimelineWriter {
   }
 }
 
-/** Reads what writeTimeline wrote. @throws TimelineError with the line, or the file system's error. */
-export async function readTimeline(file: string): Promise<Timeline> {
-  const lines = (await readFile(file, 'utf8')).split('\n');
+/**
+ * Reads what writeTimeline wrote. @param bytes how much of the file, which a TimelineWriter is not done with (its `size`)
+ * @throws TimelineError with the line, or the file system's error.
+ */
+export async function readTimeline(file: string, bytes?: number): Promise<Timeline> {
+  const lines = (await readFile(file)).toString('utf8', 0, bytes).split('\n');
   if (lines.at(-1) === '') lines.pop();
   const events = lines.map((line, i) => {
     try {

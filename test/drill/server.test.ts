@@ -84,8 +84,9 @@ describe('who may', () => {
   // A port below 1024 is root's.
   it.skipIf(process.getuid!() !== 0)('need not name port 80, as browsers do not', async () => {
     const live = await drill({ sockets: [join(folder(), 'vhu.sock')] });
-    // Of this machine as well, and nobody's port.
-    const host = '127.73.80.1';
+    // Of this machine as well, and nobody's port: not another test's either.
+    const { pid } = process;
+    const host = `127.${64 + ((pid >> 16) & 63)}.${(pid >> 8) & 255}.${pid & 255}`;
     const server = await served(live, { host, port: 80 });
     expect((await get(server, '/')).status).toBe(200);
     for (const name of [host, `${host}:80`, '127.0.0.1', 'localhost'])
@@ -323,9 +324,12 @@ describe('a drill whose QEMU has not come', () => {
     for (const socket of open) socket.destroy();
   });
 
-  it('has no report yet, and still finds out who comes', async () => {
+  it('has no report and no timeline yet, and still finds out who comes', async () => {
     const live = await drill({ sockets: [join(folder(), 'vhu.sock')] });
     await expect(live.interim()).rejects.toMatchObject({ code: 'ERR_STEP' });
+    const server = await served(live);
+    const timeline = await get(server, '/export/timeline', { authorization: `Bearer ${server.token}` });
+    expect(timeline).toMatchObject({ status: 404, body: expect.stringContaining('nothing is recorded of p0 so far') });
     expect(live.ports[0]!.identified).toBe(false);
   });
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -119,6 +119,22 @@ describe('TimelineWriter', () => {
     writer.append(recorder.record({ type: 'run.end' }));
     await turn();
     expect((await readTimeline(writer.file)).events).toEqual(recorder.events.slice(0, 2));
+  });
+
+  test('tells how much of the file is whole lines, which can be read while more is on its way', async () => {
+    const recorder = new Recorder();
+    const writer = new TimelineWriter(fresh());
+    writer.append(recorder.record(begin));
+    expect(writer.size).toBe(0);
+    writer.append(recorder.record({ type: 'qemu.stderr', line: 'ü' }));
+    writer.flush();
+    const { size } = writer;
+    expect(size).toBe(readFileSync(writer.file).length);
+    // As a reader may see it: the kernel makes a write visible page by page.
+    appendFileSync(writer.file, '{"seq":2,"t":5,"ty');
+    await expect(readTimeline(writer.file)).rejects.toMatchObject({ line: 3 });
+    expect((await readTimeline(writer.file, size)).events).toEqual(recorder.events);
+    writer.close();
   });
 
   test('overwrites nothing, and tells what the file system refuses', () => {
