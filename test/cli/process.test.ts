@@ -112,7 +112,8 @@ describe('the tester as a process', () => {
     const ask = async (verb: string) => {
       const from = lines.length;
       child!.stdin!.write(`${verb}\n`);
-      await until(verb, () => lines.slice(from).some(({ ok }) => ok === true));
+      const [name] = verb.split(' ');
+      await until(verb, () => lines.slice(from).some((line) => line.ok === true && line.verb === name));
     };
     await ask('await ready');
     // Of the tester alone: what it started has its own.

@@ -27,10 +27,16 @@ const QUIET_MS = 400;
 const PLAIN = bit(VHOST_USER_F_PROTOCOL_FEATURES);
 const frames = Array.from({ length: 16 }, (_, i) => Buffer.concat([Buffer.alloc(12), Buffer.alloc(60, i + 1)]));
 
-const duration = async (work: Promise<unknown>): Promise<number> => {
+const duration = async (work: () => Promise<unknown>): Promise<number> => {
   const from = performance.now();
-  await work;
+  await work();
   return performance.now() - from;
+};
+
+/** The back-end leaves, and is dialled again. */
+const redialled = async (peer: TinyBackEnd): Promise<void> => {
+  peer.leave();
+  await peer.until(() => peer.connections === 2);
 };
 
 const features = ({ peer }: Stage): bigint[] => peer.payloads('SET_FEATURES', 'u64').map(({ value }) => value);
@@ -57,7 +63,7 @@ async function migrate({ twin }: Stage, destination: 'takes' | 'breaks off' = 't
   await twin.qmp('migrate', { uri: `unix:${path}` });
   server.unref();
   const status = async () => (await twin.qmp<{ status: string }>('query-migrate')).status;
-  return { pages, stream, status, until: (word: string) => expect.poll(status, { timeout: 5000 }).toBe(word) };
+  return { pages, stream, status, until: (word: string) => expect.poll(status).toBe(word) };
 }
 
 /** Has the device use so many pairs. @returns its answer, and what it sent for each ring because of it */
@@ -114,7 +120,7 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   },
   'requests-granted': async ({ twin, peer }) => {
     await restart({ twin, peer });
-    expect(await peer.request(QUIET_MS)).toBe(0n);
+    expect(await peer.request(30_000)).toBe(0n);
   },
   'self-dial-quiet': async (stage) => {
     await leave(stage);
@@ -143,7 +149,7 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   },
   'qmp-dead-while-away': async ({ twin, peer }) => {
     peer.leave();
-    await delay(QUIET_MS);
+    await expect.poll(() => twin.stderr).toMatch(/Unexpected end-of-file/);
     const answer = twin.qmp('query-status');
     await expect(Promise.race([answer, delay(QUIET_MS, 'silent')])).resolves.toBe('silent');
     await peer.dial();
@@ -203,8 +209,11 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     expect(stage.peer.names).toEqual([]);
   },
   'listener-rearmed-late': async (stage) => {
-    await leave(stage);
-    const served = stage.peer.dial().then(() => stage.peer.until(() => stage.peer.names.length > 0));
+    const served = async () => {
+      await leave(stage);
+      await stage.peer.dial();
+      await stage.peer.until(() => stage.peer.names.length > 0);
+    };
     expect(await duration(served)).toBeGreaterThan(4500);
   },
   'path-recreated': async (stage) => {
@@ -219,24 +228,21 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     await expect.poll(() => existsSync(stage.twin.socketPath)).toBe(false);
   },
   'redial-early': async ({ peer }) => {
-    peer.leave();
-    expect(await duration(peer.until(() => peer.connections === 2))).toBeLessThan(950);
+    expect(await duration(() => redialled(peer))).toBeLessThan(4500);
   },
   'redial-late': async ({ peer }) => {
-    peer.leave();
-    expect(await duration(peer.until(() => peer.connections === 2))).toBeGreaterThan(3500);
+    expect(await duration(() => redialled(peer))).toBeGreaterThan(3500);
   },
   'redial-once': async ({ twin, peer }) => {
     await peer.unlisten();
     peer.leave();
-    await expect.poll(() => twin.stderr, { timeout: 3000 }).toMatch(/Unable to connect/);
+    await expect.poll(() => twin.stderr).toMatch(/Unable to connect/);
     await peer.listen();
     await delay(1000 + QUIET_MS);
     expect(peer.connections).toBe(1);
   },
   'redial-busy': async ({ peer }) => {
-    peer.leave();
-    expect(await duration(peer.until(() => peer.connections === 2))).toBeLessThan(500);
+    expect(await duration(() => redialled(peer))).toBeLessThan(9000);
   },
   'dial-without-reconnect': async ({ peer }) => {
     peer.leave();
@@ -245,13 +251,14 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
   'reports-every-dial': async ({ twin, peer }) => {
     await peer.unlisten();
     peer.leave();
-    await expect.poll(() => twin.stderr.match(/Unable to connect/g)?.length, { timeout: 5000 }).toBe(2);
+    await expect.poll(() => twin.stderr).toMatch(/Unable to connect[\s\S]*Unable to connect/);
   },
   'reports-once-for-ever': async ({ twin, peer }) => {
     for (const reports of [1, 1]) {
       await peer.unlisten();
       const { connections } = peer;
       peer.leave();
+      await expect.poll(() => twin.stderr).toMatch(/Unable to connect/);
       await delay(1000 + QUIET_MS);
       expect(twin.stderr.match(/Unable to connect/g)).toHaveLength(reports);
       await peer.listen();
@@ -326,7 +333,7 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     const { pid } = twin.process;
     const { ran } = mainThreadTimes(pid!)!;
     await leave({ twin, peer });
-    await expect.poll(() => mainThreadTimes(pid!)!.ran - ran, { timeout: 10_000 }).toBeGreaterThan(QUIET_MS);
+    await expect.poll(() => mainThreadTimes(pid!)!.ran - ran).toBeGreaterThan(QUIET_MS);
     await peer.dial();
     await expect.poll(() => chardevConnected(twin)).toBe(true);
   },
@@ -349,7 +356,8 @@ const withoutDriver: Record<string, (stage: Stage) => Promise<void>> = {
     expect(await stage.twin.qmp('query-chardev')).toMatchObject([{ filename: 'disconnected:socket' }]);
   },
   'chardev-lies-connected': async ({ twin, peer }) => {
-    await leave({ twin, peer });
+    peer.leave();
+    await expect.poll(() => announced({ twin })).toEqual(['DISCONNECTED']);
     await expect.poll(() => chardevConnected(twin)).toBe(true);
     expect(await twin.qmp('query-chardev')).toMatchObject([{ filename: `unix:${twin.socketPath},server=on` }]);
   },
@@ -532,10 +540,11 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
     expect(await stage.guest.linkUp()).toBe(false);
   },
   'link-flaps': async (stage) => {
+    const before = await stage.guest.configGeneration();
     await restart(stage);
+    // Down at the loss, then up, down and up.
+    await expect.poll(() => stage.guest.configGeneration()).toBe(before + 4);
     expect(await stage.guest.linkUp()).toBe(true);
-    await expect.poll(() => stage.guest.linkUp()).toBe(false);
-    await expect.poll(() => stage.guest.linkUp()).toBe(true);
   },
   'queue-not-enabled': async (stage) => {
     await restart(stage);
@@ -543,7 +552,7 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
   },
   'migration-never-ends': async (stage) => {
     const { pages, until, status } = await migrate(stage);
-    await expect.poll(() => pages.size, { timeout: 5000 }).toBe((64 << 20) / 4096);
+    await expect.poll(() => pages.size).toBe((64 << 20) / 4096);
     await delay(QUIET_MS);
     expect(await status()).toBe('active');
     await stage.twin.qmp('migrate_cancel').catch(() => {});
@@ -611,10 +620,13 @@ const withDriver: Record<string, (stage: GuestStage) => Promise<void>> = {
   },
 };
 
+/** Seconds of the interval, where one is not enough to tell an early dial from one that the machine made late. */
+const intervals: Record<string, number> = { 'dial-without-reconnect': 0, 'redial-early': 5, 'redial-busy': 10 };
+
 const options = (name: string): TwinOptions => {
   const fault = twinFaults.find((candidate) => candidate.name === name)!;
   const role = fault.role === 'client' ? 'client' : 'server';
-  const reconnect = name === 'dial-without-reconnect' ? 0 : 1;
+  const reconnect = intervals[name] ?? 1;
   const mtu = name.startsWith('mtu-') ? { mtu: 9000 } : {};
   return { role, fault: name, queuePairs: fault.queuePairs ?? 1, reconnect, ...mtu };
 };

@@ -149,6 +149,11 @@ export class TinyGuest {
     return ((await this.read(0x104)) & 0x1_0000) !== 0;
   }
 
+  /** How often the configuration space has changed. */
+  configGeneration(): Promise<number> {
+    return this.read(0xfc);
+  }
+
   /** What was told of interrupt lines. */
   async interruptLines(): Promise<string[]> {
     return (await this.#twin.qtest).aside;
