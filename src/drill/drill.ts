@@ -131,10 +131,14 @@ export class Drill {
   #qemu: QemuProcess | undefined;
   #workspace: Workspace | undefined;
   #how = NO_MONITOR;
-  /** Ports whose QEMU was found: resolve when it is known what that is. */
+  /** By port whose QEMU was found: resolves when the port is identified. */
   readonly #describing = new Map<Port, Promise<void>>();
   #version: string | undefined;
+  /** Resolves when the version is known, or cannot be. */
+  #asked: Promise<void> | undefined;
   #binary: string | undefined;
+  /** How much of its timeline the last record was judged by. */
+  readonly #judgedBytes = new Map<Port, number>();
   #troubles = 0;
   #judging: NodeJS.Timeout | undefined;
   #judged: Promise<void> = Promise.resolve();
@@ -296,6 +300,15 @@ export class Drill {
       throw new DrillError('ERR_STEP', 'no QEMU came so far: there is nothing to report', 'start the virtual machine');
     for (const { writer } of ports) writer.flush();
     return this.#record(ports);
+  }
+
+  /**
+   * The timeline of a port as the last record was judged by, for a report of that: what came later is not in it.
+   * @throws TimelineError, or the file system's error
+   */
+  judged(file: string): Promise<Timeline> {
+    const port = this.ports.find(({ writer }) => writer.file === file);
+    return readTimeline(file, port && this.#judgedBytes.get(port));
   }
 
   /** Ends it, if it is not over, and judges. @returns the record, as a run @throws DrillError ERR_RECORD when nothing is left of it */
@@ -506,8 +519,6 @@ export class Drill {
     this.#abort.abort(new DrillError('ERR_OVER', 'the drill is over'));
     clearTimeout(this.#judging);
     await this.#judged;
-    // Who QEMU is stands in the first line of a record.
-    await Promise.all(this.#describing.values());
     const qemu = this.#qemu;
     if (qemu && !this.#observer.gone) {
       // A QEMU that waits for its peer hears no quit.
@@ -528,6 +539,9 @@ export class Drill {
     this.#dialled?.close();
     await qemu?.dispose();
     if (qemu) for (const port of this.ports) port.end();
+    // Who QEMU is stands in the first line of a record. With the peers gone no other one comes.
+    await Promise.all(this.#describing.values());
+    for (const port of this.ports) port.store();
     await this.#workspace?.close();
   }
 
@@ -548,7 +562,7 @@ export class Drill {
   /** Looks for the QEMU by the sockets on its command line, and for what that says. */
   #find(pid?: number): void {
     for (const port of this.ports) {
-      if (port.identified) continue;
+      if (port.identified || this.#describing.has(port)) continue;
       const known = pid ?? this.#observer.pid ?? this.#o.pid;
       const candidates = known === undefined ? [] : [qemuProcess(known)].filter((one) => one !== undefined);
       const found =
@@ -573,10 +587,13 @@ export class Drill {
     } catch {
       // Not ours to look at.
     }
-    if (this.#version === undefined) {
-      const text = await askVersion(exe).catch(() => '');
-      this.#version = /version (\d+\.\d+\.\d+)/.exec(text)?.[1];
-    }
+    this.#asked ??= askVersion(exe).then(
+      (text) => {
+        this.#version = /version (\d+\.\d+\.\d+)/.exec(text)?.[1];
+      },
+      () => {},
+    );
+    await this.#asked;
     port.identify({
       argv,
       ...(this.#version !== undefined && { version: this.#version }),
@@ -728,8 +745,10 @@ export class Drill {
   }
 
   /** What is stored of a port. That something is missing could not be stored, and is judged all the same. @throws DrillError ERR_RECORD */
-  async #stored({ name, writer }: Port): Promise<Timeline> {
-    const timeline = await readTimeline(writer.file, writer.size).catch((error: Error) => {
+  async #stored(port: Port): Promise<Timeline> {
+    const { name, writer } = port;
+    this.#judgedBytes.set(port, writer.size);
+    const timeline = await this.judged(writer.file).catch((error: Error) => {
       throw new DrillError('ERR_RECORD', `there is no record of ${name}: ${error.message}`);
     });
     if (!writer.failure) return timeline;

@@ -80,6 +80,7 @@ export class Port {
   readonly #switched: SwitchedPeer;
   #stage: LiveStage | undefined;
   #identified = false;
+  #ended = false;
   /** Events before QEMU was known: what it is stands in the first one. */
   #early: Event[] = [];
   #echoes: Echo[] = [];
@@ -233,9 +234,14 @@ export class Port {
     await this.capture?.close().catch((error: Error) => this.#o.incomplete(this.#captureFile, error));
   }
 
-  /** Ends the timeline. */
+  /** Ends the timeline: what happens later is not of it. */
   end(): void {
     this.recorder.record({ type: 'run.end' });
+    this.#ended = true;
+  }
+
+  /** Stores what is not stored yet, whoever QEMU was, and no more. */
+  store(): void {
     this.identify({});
     this.writer.close();
   }
@@ -266,6 +272,7 @@ export class Port {
   #took(event: Event): void {
     this.tracker.take(event);
     this.restarts.take(event);
+    if (this.#ended) return;
     if (this.#identified) this.writer.append(event);
     else this.#early.push(event);
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { registry } from '../contract/index.js';
 import { FileReporter, HtmlReporter, messageLines } from '../report/index.js';
 import type { RunResult } from '../runner/index.js';
-import { readTimeline } from '../timeline/index.js';
+import { readTimeline, TimelineError } from '../timeline/index.js';
 import { DrillError } from './error.js';
 
 /**
@@ -14,7 +14,7 @@ export async function storeRecord(result: RunResult, out: string): Promise<void>
   try {
     await store(result, out);
   } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    if (!(error instanceof Error && ('syscall' in error || error instanceof TimelineError))) throw error;
     throw new DrillError('ERR_RECORD', `the record cannot be stored in ${out}: ${error.message}`);
   }
 }

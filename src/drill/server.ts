@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { createReadStream, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -257,15 +258,17 @@ export class ControlServer {
 
   async #export(path: string, query: URLSearchParams, res: ServerResponse): Promise<void> {
     const { drill } = this.#o;
-    const send = (file: string, type: string, name: string, bytes = Infinity) =>
-      pipeline(
-        createReadStream(file, { end: bytes - 1 }),
+    const send = async (file: string, type: string, name: string, bytes = Infinity) => {
+      const opened = await open(file);
+      await pipeline(
+        opened.createReadStream({ end: bytes - 1 }),
         res.writeHead(200, {
           ...HEADERS,
           'Content-Type': type,
           'Content-Disposition': `attachment; filename="${name}"`,
         }),
       );
+    };
     if (path === '/export/report') return send(await this.#o.report(), 'text/html; charset=utf-8', 'drill-report.html');
     const port = drill.ports.find(({ name }) => name === (query.get('port') ?? 'p0'));
     if (path !== '/export/timeline' || !port)
@@ -273,7 +276,9 @@ export class ControlServer {
     port.writer.flush();
     const { file, size } = port.writer;
     if (size === 0)
-      throw new DrillError('ERR_STEP', `nothing is recorded of ${port.name} so far`, 'start the virtual machine');
+      throw (
+        drill.incomplete ?? new DrillError('ERR_STEP', `nothing is stored of ${port.name}: no QEMU is known so far`)
+      );
     return send(file, 'application/x-ndjson', `drill-${port.name}.jsonl`, size);
   }
 

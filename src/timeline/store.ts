@@ -96,14 +96,14 @@ export class TimelineWriter {
     try {
       if (fd !== undefined) ftruncateSync(fd, this.#size);
     } catch {
-      // Then a reader is told of the line that was cut.
+      // Then a reader who does not know how much is whole is told of the line that was cut.
     }
     this.#failed(error);
   }
 }
 
 /**
- * Reads what writeTimeline wrote. @param bytes how much of the file, which a TimelineWriter is not done with (its `size`)
+ * Reads what writeTimeline wrote. @param bytes so many of a file that is still written to, up to the end of a line
  * @throws TimelineError with the line, or the file system's error.
  */
 export async function readTimeline(file: string, bytes?: number): Promise<Timeline> {

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   closeSync,
   existsSync,
   mkdtempSync,
@@ -11,10 +12,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { registry } from '../../src/contract/index.js';
+import { store } from '../report/synthetic.js';
 
 /** The built program as a process of its own: signals and what is left behind cannot be seen from inside. */
 const MAIN = 'dist/cli/main.js';
@@ -102,6 +105,17 @@ describe('the tester as a process', () => {
     child!.kill('SIGKILL');
     await run.exit;
     await until('nothing left', nothingLeft);
+  });
+
+  it('a thread judges so much of a timeline as it is told to', async () => {
+    const { judgeInThread } = await import(resolve('dist/drill/judge-thread.js'));
+    const stored = await store(1, 1);
+    const file = join(stored.out, stored.result.variants[0]!.timeline!);
+    const { length } = readFileSync(file);
+    appendFileSync(file, '{"seq":');
+    await expect(judgeInThread(file, length)).resolves.toHaveLength(registry.length);
+    await expect(judgeInThread(file, length + 1)).rejects.toThrow('JSON');
+    await stored.remove();
   });
 
   it('a drill whose disk is full says so once, serves on, and in the end that its record is incomplete', async () => {

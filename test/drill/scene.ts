@@ -74,7 +74,7 @@ export async function served(of: Drill, listen: Listen = { host: '127.0.0.1', po
     report: async () => {
       // As the command does it: beside the timelines.
       const out = dirname(dirname(of.ports[0]!.writer.file));
-      await new HtmlReporter(registry).onEnd(await of.interim(), out);
+      await new HtmlReporter(registry, (file) => of.judged(file)).onEnd(await of.interim(), out);
       return join(out, 'report.html');
     },
   });

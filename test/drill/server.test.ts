@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -329,8 +330,39 @@ describe('a drill whose QEMU has not come', () => {
     await expect(live.interim()).rejects.toMatchObject({ code: 'ERR_STEP' });
     const server = await served(live);
     const timeline = await get(server, '/export/timeline', { authorization: `Bearer ${server.token}` });
-    expect(timeline).toMatchObject({ status: 404, body: expect.stringContaining('nothing is recorded of p0 so far') });
+    expect(timeline).toMatchObject({ status: 404, body: expect.stringContaining('no QEMU is known so far') });
     expect(live.ports[0]!.identified).toBe(false);
+  });
+
+  it('gives, and is judged by, whole lines of a timeline that is written to', async () => {
+    let judged: (args: [string, number]) => void = () => {};
+    const judging = new Promise<[string, number]>((resolve) => {
+      judged = resolve;
+    });
+    const judge = async (...args: [string, number]) => {
+      judged(args);
+      return [];
+    };
+    const live = await drill({ sockets: [join(folder(), 'vhu.sock')], judge });
+    const { writer } = live.ports[0]!;
+    live.ports[0]!.identify({});
+    writer.flush();
+    const whole = readFileSync(writer.file, 'utf8');
+    // As a reader may see it while more is written.
+    appendFileSync(writer.file, '{"seq":');
+    const server = await served(live);
+    const authorization = `Bearer ${server.token}`;
+    expect((await get(server, '/export/timeline', { authorization })).body).toBe(whole);
+    const { variants } = await live.interim();
+    expect((await live.judged(writer.file)).events).toHaveLength(whole.trim().split('\n').length);
+    expect(variants).toHaveLength(1);
+    expect((await get(server, '/export/report', { authorization })).body).not.toContain('No picture');
+    expect(await judging).toEqual([writer.file, whole.length]);
+    rmSync(writer.file);
+    expect(await get(server, '/export/timeline', { authorization })).toMatchObject({
+      status: 500,
+      body: expect.stringContaining('ENOENT'),
+    });
   });
 
   it('is waited for until stop', async () => {

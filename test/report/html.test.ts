@@ -55,6 +55,18 @@ describe('report.html', () => {
     for (const { variant: id } of stored!.result.variants.slice(1)) expect(text).toContain(id);
   });
 
+  it('has timelines read as it is told to', async () => {
+    stored = await store(2, 1);
+    const read: string[] = [];
+    const timelineOf = async (file: string) => {
+      read.push(file);
+      throw new Error('not this one');
+    };
+    await new HtmlReporter(registry, timelineOf).onEnd(stored.result, stored.out);
+    expect(await readFile(join(stored.out, 'report.html'), 'utf8')).toContain('No picture: not this one');
+    expect(new Set(read)).toEqual(new Set([join(stored.out, stored.result.variants[0]!.timeline!)]));
+  });
+
   it('lets every link within the page lead somewhere', async () => {
     const text = await page(store(MAX_ARTICLES + 40, MAX_ARTICLES + 20));
     const ids = new Set([...text.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id));

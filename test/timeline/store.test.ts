@@ -182,9 +182,9 @@ describe('TimelineWriter', () => {
         if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
       }
       writer.close();
-      console.log(JSON.stringify({ failures, failure: writer.failure.code }));`);
+      console.log(JSON.stringify({ failures, failure: writer.failure.code, size: writer.size }));`);
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toEqual({ failures: ['EFBIG'], failure: 'EFBIG' });
+    expect(JSON.parse(stdout)).toEqual({ failures: ['EFBIG'], failure: 'EFBIG', size: readFileSync(target).length });
     const { events } = await readTimeline(target);
     expect(events.length).toBeGreaterThan(50);
     expect(events.length).toBeLessThan(200);

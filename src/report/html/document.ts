@@ -22,12 +22,15 @@ export const MAX_ARTICLES = 500;
 /**
  * The report of a run as a page, piece by piece. It needs nothing but itself.
  * @param out the folder that the timelines are in
+ * @param timelineOf reads one of them
  */
 export async function* renderDocument(
   result: RunResult,
   out: string,
   contract: readonly Requirement[],
+  timelineOf: (file: string) => Promise<Timeline> = readTimeline,
 ): AsyncGenerator<string> {
+  const read: Reads = (entry) => readEntry(entry, (name) => timelineOf(join(out, name)));
   const { policy, style, scripts } = readAssets();
   const entries = entriesOf(result.variants);
   const chapters = chaptersOf(entries);
@@ -42,7 +45,7 @@ export async function* renderDocument(
 ${style}</head><body>
 ${renderHeader(result, chapters)}<main>
 `.source;
-  yield renderFacts(result, await firstCommandLine(entries, chapters, out)).source;
+  yield renderFacts(result, await firstCommandLine(entries, chapters, read)).source;
   yield renderIndex(chapters, contract).source;
   yield html`<section id="_matrix"><h2>Requirements by case</h2>
 <p class="muted">Variants in which a requirement held; <b class="bad">✕</b> broke; <b class="known">≈</b> broke as expected; <b class="noted">!</b> broke, which fails no variant in this run; · had no occasion. Broken ones lead to the first failure.</p>
@@ -57,14 +60,14 @@ ${renderMatrix(result, entries, contract)}</section>
       for (const entry of some) {
         if (!detailed.has(entry)) yield renderLine(entry).source;
         else {
-          const { timeline, note } = pictured.has(entry) ? await read(entry, out) : beyond;
+          const { timeline, note } = pictured.has(entry) ? await read(entry) : beyond;
           yield renderArticle(entry, contract, timeline, note).source;
         }
       }
     }
     yield '</section>\n';
   }
-  for await (const part of renderDrills(entries, out, contract)) yield part.source;
+  for await (const part of renderDrills(entries, contract, read)) yield part.source;
   yield renderOthers(entries).source;
   yield html`</main>
 ${scripts}</body></html>
@@ -105,19 +108,18 @@ function renderFacts(result: RunResult, argv: string | undefined): Markup {
 `;
 }
 
-async function firstCommandLine(entries: readonly Entry[], chapters: readonly Chapter[], out: string) {
+async function firstCommandLine(entries: readonly Entry[], chapters: readonly Chapter[], read: Reads) {
   const first = chapters[0]?.causes[0]?.entries[0] ?? entries.find(({ result }) => result.timeline !== undefined);
-  return first && (await read(first, out)).timeline?.context.qemu.argv.join(' ');
+  return first && (await read(first)).timeline?.context.qemu.argv.join(' ');
 }
 
+type Reads = (entry: Entry) => Promise<{ timeline: Timeline | undefined; note: string | undefined }>;
+
 /** A timeline that cannot be read costs its picture, not the report. */
-async function read(
-  { result }: Entry,
-  out: string,
-): Promise<{ timeline: Timeline | undefined; note: string | undefined }> {
+async function readEntry({ result }: Entry, timelineOf: (name: string) => Promise<Timeline>): ReturnType<Reads> {
   if (result.timeline === undefined) return { timeline: undefined, note: undefined };
   try {
-    return { timeline: await readTimeline(join(out, result.timeline)), note: undefined };
+    return { timeline: await timelineOf(result.timeline), note: undefined };
   } catch (error) {
     return { timeline: undefined, note: `No picture: ${error instanceof Error ? error.message : String(error)}` };
   }
@@ -164,12 +166,12 @@ function renderLine({ result, anchor }: Entry): Markup {
 }
 
 /** A drill that passed is told in full too: what was done by hand, and what became of it, is what its report is for. */
-async function* renderDrills(entries: readonly Entry[], out: string, contract: readonly Requirement[]) {
+async function* renderDrills(entries: readonly Entry[], contract: readonly Requirement[], read: Reads) {
   const drills = entries.filter(({ result }) => result.case === 'drill' && result.verdict === 'pass');
   if (drills.length === 0) return;
   yield html`<section id="_drills" class="chapter"><h2>Drills that passed <span class="muted">${String(drills.length)}</span></h2>\n`;
   for (const entry of drills.slice(0, MAX_PICTURES)) {
-    const { timeline, note } = await read(entry, out);
+    const { timeline, note } = await read(entry);
     yield renderArticle(entry, contract, timeline, note);
   }
   yield html`</section>\n`;
