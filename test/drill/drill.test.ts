@@ -168,12 +168,12 @@ describe('a spawned QEMU', () => {
     async () => {
       const live = await drill({ spawn: await spawned({ guest: true }) });
       await happened(live, 'guest.ping');
-      await live.perform('restart', { away: 1000 });
+      await live.perform('restart', { away: 2000 });
       await live.perform('await', 'ready');
       await live.perform('traffic');
       const [restart] = live.state().ports.p0!.restarts;
-      // The peer was away for a second, in which ten pings a second were lost.
-      expect(restart!.backMs).toBeGreaterThanOrEqual(1000);
+      // The peer was away for two seconds, in which ten pings a second were lost.
+      expect(restart!.backMs).toBeGreaterThanOrEqual(2000);
       expect(restart!.ringsMs).toBeGreaterThanOrEqual(restart!.backMs!);
       await happened(live, 'guest.ping', ({ t }) => t > restart!.at + restart!.ringsMs!);
       // The guest tells of its carrier by itself, before or after the ping.
@@ -184,7 +184,7 @@ describe('a spawned QEMU', () => {
       const after = pings.find(({ t }) => t >= restart!.at + restart!.backMs!)!;
       const { outageMs, lost } = live.state().ports.p0!.restarts[0]!;
       expect(outageMs).toBeCloseTo(after.t - before.t);
-      expect(outageMs).toBeGreaterThanOrEqual(1000);
+      expect(outageMs).toBeGreaterThanOrEqual(2000);
       // An outage so long that the guest's ping gave up and began anew leaves no number to count from.
       expect(lost).toBe(after.epoch === before.epoch ? after.number - before.number - 1 : undefined);
       expect(lost).not.toBe(0);
@@ -289,12 +289,11 @@ describe('an operator’s QEMU', () => {
       const socket = join(folder(), 'vhost.sock');
       const live = await drill({ sockets: [socket] });
       const ended = happened(live, 'session.open').then(() => {
-        // Who asks for its version is another process.
+        // Its version is still being asked, of another process.
         expect(live.ports[0]!.identified).toBe(false);
         return live.finish();
       });
-      await operatorsQemu('client', socket);
-      const result = await ended;
+      const [result] = await Promise.all([ended, operatorsQemu('client', socket)]);
       expect(result.qemu.version).toMatch(/^[1-9]\d*\.\d+\.\d+$/);
       expect(result.variants[0]).toMatchObject({ machine: expect.stringContaining('q35') });
     },
@@ -375,7 +374,9 @@ describe('an operator’s QEMU', () => {
       const ends: Socket[] = [];
       const relay = createServer((near) => {
         const far = connect(path);
-        for (const end of [near, far]) end.on('error', () => {});
+        near.on('error', () => far.destroy());
+        // A QEMU that just starts has no monitor yet: who dials it by this hears so, and dials again.
+        far.on('error', () => near.destroy());
         near.pipe(far).pipe(near);
         ends.push(near, far);
       }).listen(relayed);

@@ -73,7 +73,7 @@ describe('probe', () => {
 
   it('gives up on one that hangs, with all its children', async () => {
     const path = await script(`sleep 600 & echo $! >"$0.pid"; wait`);
-    await expect(probe(path, { boundMs: 10_000 })).rejects.toMatchObject({ code: 'ERR_NOT_QEMU' });
+    await expect(probe(path, { boundMs: 5000 })).rejects.toMatchObject({ code: 'ERR_NOT_QEMU' });
     const child = Number(readFileSync(`${path}.pid`, 'utf8'));
     await eventually(() => !isAlive(child));
   });
@@ -90,7 +90,7 @@ describe('probe', () => {
   });
 
   it('gives up on one that does not open its monitor', async () => {
-    await expect(probe(await impostor('exec sleep 600'), { boundMs: 10_000 })).rejects.toMatchObject({
+    await expect(probe(await impostor('exec sleep 600'), { boundMs: 5000 })).rejects.toMatchObject({
       code: 'ERR_QEMU_PROBE',
     });
   });

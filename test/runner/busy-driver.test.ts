@@ -51,7 +51,7 @@ function busy(options: Partial<BusyDriverOptions> = {}) {
 async function beat(driver: SlowDriver, count: number): Promise<void> {
   expect(driver.kicks).toEqual([]);
   expect(vi.getTimerCount()).toBe(2);
-  vi.runOnlyPendingTimers();
+  vi.advanceTimersByTime(10);
   await underWay(driver, count);
 }
 
