@@ -16,4 +16,4 @@ it('documents everything that the library exports, and what that speaks of', asy
   const project = await app.convert();
   app.validate(project!);
   expect(said).toEqual([]);
-}, 120_000);
+});

@@ -86,7 +86,7 @@ beforeAll(async () => {
   variants = cases.flatMap((definition) => expand(definition, { roles: ['server', 'client'], machines: ['microvm'] }));
   dir = await mkdtemp(join(tmpdir(), 'vr-twins-'));
   twin = await buildTwin();
-}, 60_000);
+});
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 /** The twin that commits a fault, as a binary of its own; without one it behaves. */
@@ -181,7 +181,7 @@ function sample(all: readonly Variant[]): Variant[] {
 }
 
 describe('the well-behaved twin', () => {
-  it('passes the catalogue, and every requirement is seen to hold', { timeout: 900_000 }, async () => {
+  it('passes the catalogue, and every requirement is seen to hold', { timeout: 1_800_000 }, async () => {
     const { variants: results } = await judge(twin, sample(variants.filter((variant) => !beyondTheTwin(variant))), 16);
     expect(results.filter(({ verdict }) => verdict !== 'pass').map(told)).toEqual([]);
     const held = new Set(
@@ -199,7 +199,7 @@ const levelOf = (requirement: string) => registry.find(({ id }) => id === requir
 const everBroken = new Set<string>();
 
 describe('twins with a fault', () => {
-  it.concurrent.each(twinFaults)('$name breaks $breaks', { timeout: 180_000 }, async (fault) => {
+  it.concurrent.each(twinFaults)('$name breaks $breaks', { timeout: 600_000 }, async (fault) => {
     const qemu = await binary(fault.name);
     const attempt = () => judge(qemu, variantsFor(fault), 1, levelOf(fault.breaks));
     const breaking = (results: readonly VariantResult[]) =>
