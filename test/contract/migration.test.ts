@@ -251,6 +251,12 @@ describe('R39 writes are logged while QEMU migrates', () => {
     );
   });
 
+  it('holds when the log is told of just after the rings run, as it is at a start, and not later', () => {
+    const without = cancelled.without('wire.recv', ({ t, name }) => t === T + 1 && name === 'SET_LOG_BASE');
+    expectHold('R39', without.plus(...logBase(T + 60)));
+    expectBreak('R39', without.plus(...logBase(T + 105 + 250)), 'violation', /without a log$/);
+  });
+
   it('breaks when logging is left on', () => {
     const on = cancelled.without('wire.recv', ({ t }) => t === T + 110);
     expectBreak('R39', on, 'violation', /session 1 still logs ring 0, 1, \d+ ms after the migration/);
