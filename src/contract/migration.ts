@@ -6,7 +6,7 @@ import { type Break, counted, hold, judged, ms, notApplicable } from './judgemen
 import { type MigrationView, migrations, SETTLED_MS } from './migrations.js';
 import type { Requirement } from './requirement.js';
 import { applied, type Region } from './ring-memory.js';
-import { ringSpans } from './ring-spans.js';
+import { type RingSpan, ringSpans } from './ring-spans.js';
 import { lastReply, ringOf, type SessionView, servedSessions, stuck, unowed } from './sessions.js';
 import { horizon, spent, uncovered } from './timing.js';
 
@@ -225,17 +225,16 @@ function logging(view: SessionView, beforeSeq: number) {
   return { log, features, rings };
 }
 
-/** Rings that run in a session at an event. */
-const running = (t: Timeline, view: SessionView, seq: number): number[] =>
-  ringSpans(t)
-    .filter((span) => span.session === view.session && span.fromSeq < seq && span.toSeq > seq)
-    .map(({ ring }) => ring);
+/** The stretches of a session's rings that run at an event. */
+const running = (t: Timeline, view: SessionView, seq: number): RingSpan[] =>
+  ringSpans(t).filter((span) => span.session === view.session && span.fromSeq < seq && span.toSeq > seq);
 
 /** Running rings that are not logged although memory is being copied. */
 function unlogged(t: Timeline, view: SessionView): Break[] {
   return t.all('migration.hold').flatMap((copied): Break[] => {
     const begin = t.last('migration.begin', () => true, copied.seq);
-    const rings = running(t, view, copied.seq);
+    const spans = running(t, view, copied.seq);
+    const rings = spans.map(({ ring }) => ring);
     if (!begin || rings.length === 0 || stuck(view)) return [];
     const missingAt = (seq: number): string[] => {
       const now = logging(view, seq);
@@ -249,9 +248,10 @@ function unlogged(t: Timeline, view: SessionView): Break[] {
     };
     const missing = missingAt(copied.seq);
     if (missing.length === 0) return [];
-    // Of a back-end that is just starting the rings run before it is told of the log (vhost_dev_start).
+    // Rings that start in a migration run before the back-end is told of the log (vhost_dev_start).
+    const startedIn = spans.some(({ fromSeq }) => fromSeq > begin.seq);
     const soon = view.received.filter(({ seq, t: at }) => seq > copied.seq && spent(t, copied.t, at) <= SETTLED_MS);
-    if (soon.some(({ seq }) => missingAt(seq).length === 0)) return [];
+    if (startedIn && soon.some(({ seq }) => missingAt(seq).length === 0)) return [];
     const seen = `session ${view.session} runs while memory is copied, without ${missing.join(', ')}`;
     return [{ kind: 'violation', seen, events: [begin.seq, copied.seq] }];
   });
@@ -264,9 +264,9 @@ function leftOn(t: Timeline, view: SessionView): Break[] {
     const until = [view.close, next, horizon(t)].flatMap((e) => e ?? []).reduce((a, b) => (b.seq < a.seq ? b : a));
     if (!end || view.open.seq > end.seq || until.seq < end.seq || spent(t, end.t, until.t) <= SETTLED_MS) return [];
     const now = logging(view, until.seq);
-    const still = running(t, view, until.seq - 1).filter(
-      (ring) => (now.features && logs(now.features)) || (now.rings.has(ring) && logs(now.rings.get(ring)!)),
-    );
+    const still = running(t, view, until.seq - 1)
+      .map(({ ring }) => ring)
+      .filter((ring) => (now.features && logs(now.features)) || (now.rings.has(ring) && logs(now.rings.get(ring)!)));
     if (still.length === 0) return [];
     const seen = `session ${view.session} still logs ring ${still.join(', ')}, ${ms(until.t - end.t)} after the migration`;
     return [{ kind: 'violation', seen, events: [end.seq, ...(now.features ? [now.features.seq] : [])] }];
@@ -286,7 +286,7 @@ export const R39: Requirement = {
     'qemu:hw/virtio/vhost-user.c#vhost_user_set_log_base',
     'defect:log-base-per-queue',
   ],
-  allowed: `A log again when its size changes, after rings were stopped, and on another connection; off within ${SETTLED_MS} ms of the migration's end, or with the rings.`,
+  allowed: `A log again when its size changes, after rings were stopped, and on another connection; within ${SETTLED_MS} ms where rings start in a migration; off within ${SETTLED_MS} ms of the migration's end, or with the rings.`,
   judge(t) {
     const sessions = servedSessions(t);
     const bases = sessions.flatMap(({ received }) => received.filter(({ name }) => name === 'SET_LOG_BASE'));
