@@ -174,18 +174,12 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
     throw isFileTrouble(error, out) ? unwritable(out, error) : error;
   }
   let server: ControlServer | undefined;
-  /** One report after the other: they are written to one place. */
-  let reported: Promise<unknown> = Promise.resolve();
   const control = join(out, CONTROL);
   try {
     // As it would be if the drill ended now; its end writes it anew.
-    const report = () => {
-      const written = reported.then(async () => {
-        await new HtmlReporter(registry, (file) => drill.judged(file)).onEnd(await drill.interim(), out);
-        return join(out, 'report.html');
-      });
-      reported = written.catch(() => {});
-      return written;
+    const report = async () => {
+      await new HtmlReporter(registry, (file) => drill.judged(file)).onEnd(await drill.interim(), out);
+      return join(out, 'report.html');
     };
     server = await ControlServer.begin({
       drill,
@@ -208,7 +202,6 @@ async function execute(io: Io, argv: DrillArguments): Promise<number> {
     const closing = server;
     await drill.stop();
     await closing?.close();
-    await reported;
     rmSync(control, { force: true });
     quiet();
   }

@@ -101,6 +101,8 @@ export class ControlServer {
   readonly #clients = new Set<Client>();
   readonly #timers: NodeJS.Timeout[] = [];
   #unlisten = () => {};
+  /** Resolves when the last report that was asked for is written, or failed. */
+  #reported: Promise<unknown> = Promise.resolve();
   #pending: object[] = [];
   #changed = true;
 
@@ -177,6 +179,7 @@ export class ControlServer {
     for (const { socket } of this.#clients) socket.terminate();
     this.#http.closeAllConnections();
     await closed;
+    await this.#reported;
     const { listen } = this.#o;
     if ('path' in listen) rmSync(listen.path, { force: true });
   }
@@ -256,6 +259,13 @@ export class ControlServer {
     });
   }
 
+  /** One after the other: all are written to one place. */
+  #report(): Promise<string> {
+    const written = this.#reported.then(() => this.#o.report());
+    this.#reported = written.catch(() => {});
+    return written;
+  }
+
   async #export(path: string, query: URLSearchParams, res: ServerResponse): Promise<void> {
     const { drill } = this.#o;
     const send = async (file: string, type: string, name: string, bytes = Infinity) => {
@@ -269,7 +279,7 @@ export class ControlServer {
         }),
       );
     };
-    if (path === '/export/report') return send(await this.#o.report(), 'text/html; charset=utf-8', 'drill-report.html');
+    if (path === '/export/report') return send(await this.#report(), 'text/html; charset=utf-8', 'drill-report.html');
     const port = drill.ports.find(({ name }) => name === (query.get('port') ?? 'p0'));
     if (path !== '/export/timeline' || !port)
       throw new DrillError('ERR_PORT', 'there are /export/report and /export/timeline?port=p0');

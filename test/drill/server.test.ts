@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { appendFileSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { ControlClient, type ControlServer, type Drill, PROTOCOL, type ServerMessage } from '../../src/drill/index.js';
+import { ControlClient, ControlServer, type Drill, PROTOCOL, type ServerMessage } from '../../src/drill/index.js';
 import { DEADLINE_MS, drill, folder, happened, served, spawned } from './scene.js';
 
 async function scene(): Promise<{ live: Drill; server: ControlServer; port: number }> {
@@ -363,6 +363,30 @@ describe('a drill whose QEMU has not come', () => {
       status: 500,
       body: expect.stringContaining('ENOENT'),
     });
+  });
+
+  it('makes one report after the other, also after one that failed', async () => {
+    const live = await drill({ sockets: [join(folder(), 'vhu.sock')] });
+    const file = join(folder(), 'report.html');
+    const said: string[] = [];
+    const server = await ControlServer.begin({
+      drill: live,
+      listen: { host: '127.0.0.1', port: 0 },
+      tester: 'test',
+      report: async () => {
+        said.push('begins');
+        // Answered after the other requests are in.
+        await get(server, '/');
+        if (said.push('ends') === 2) throw new Error('no room');
+        writeFileSync(file, 'report');
+        return file;
+      },
+    });
+    const authorization = `Bearer ${server.token}`;
+    const answers = await Promise.all([1, 2, 3].map(() => get(server, '/export/report', { authorization })));
+    await server.close();
+    expect(said).toEqual(['begins', 'ends', 'begins', 'ends', 'begins', 'ends']);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 500]);
   });
 
   it('is waited for until stop', async () => {
