@@ -31,8 +31,7 @@ it('a real guest sees its back-end go and come: carrier, pings and kernel are ju
     for (const outage of variant.outages) expect(outage.pingMs).toBeGreaterThan(outage.awayMs);
     const timeline = await readTimeline(join(out, variant.timeline!));
     expect(timeline.first('run.begin')).toMatchObject({ driver: 'guest' });
-    // Not one for each loss: a guest that was not on a CPU all the while does not see the link go (R31).
-    expect(timeline.all('guest.carrier').some(({ up }) => !up)).toBe(true);
+    expect(timeline.all('guest.carrier').filter(({ up }) => !up).length).toBeGreaterThanOrEqual(2);
     expect(timeline.all('guest.carrier').at(-1)).toMatchObject({ up: true });
     expect(timeline.all('step.end').every(({ outcome }) => outcome === 'done')).toBe(true);
   }
